@@ -1,0 +1,114 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+using PipelineDsl.Diagnostics;
+
+namespace PipelineDsl.Recipes;
+
+/// <summary>Decides which layer gets which steps, and finds everything about it that cannot be right.</summary>
+/// <remarks>The compiler runs it on what the source shows, the host on the model itself: one truth, the same messages.</remarks>
+public static class RecipeResolver
+{
+    /// <summary>Applies a recipe's rules to layers.</summary>
+    /// <param name="recipe">The recipe.</param>
+    /// <param name="layers">Every module of the model, compressible or not.</param>
+    /// <param name="report">Takes each problem.</param>
+    /// <returns>The layers that get steps, in the order of <paramref name="layers"/>.</returns>
+    public static IReadOnlyList<ResolvedLayer> Resolve(Recipe recipe, IReadOnlyList<LayerCandidate> layers, Action<RecipeDiagnostic> report)
+    {
+        var matches = recipe.Rules.Select(rule => new RuleMatches(rule, Match(rule, layers, report))).ToList();
+        var resolved = new List<ResolvedLayer>();
+        foreach (var layer in layers)
+        {
+            var rules = matches.Where(match => match.Layers.Contains(layer)).Select(match => match.Rule).ToList();
+            if (rules.Count > 0 && Chain(layer, rules, report) is { } chain)
+            {
+                resolved.Add(chain);
+            }
+        }
+
+        return resolved;
+    }
+
+    private static HashSet<LayerCandidate> Match(Rule rule, IReadOnlyList<LayerCandidate> layers, Action<RecipeDiagnostic> report)
+    {
+        LayerPattern pattern;
+        try
+        {
+            pattern = new LayerPattern(rule.Match);
+        }
+        catch (FormatException problem)
+        {
+            report(new(DiagnosticIds.InvalidValue, Severity.Error, problem.Message, rule.Span));
+            return [];
+        }
+
+        var named = layers.Where(layer => pattern.Matches(layer.Path)).ToList();
+        if (named.Count == 0)
+        {
+            string hint = NearestName.Hint(rule.Match, layers.Select(layer => layer.Path));
+            report(new(DiagnosticIds.PatternMatchesNothing, Severity.Error, $"'{rule.Match}' matches no member of the model{hint}", rule.Span));
+            return [];
+        }
+
+        var usable = named.Where(layer => rule.Steps.Any(step => Fits(step.Step, layer))).ToList();
+        if (usable.Count == 0)
+        {
+            string step = rule.Steps.Count > 0 ? StepCatalog.Of(rule.Steps[0].Step).Name : "a step";
+            string seen = string.Join(", ", named.Take(3).Select(layer => $"'{layer.Path}' ({layer.TypeName})"));
+            report(new(DiagnosticIds.NotCompressible, Severity.Error, $"'{step}' works on {Kinds(rule)} only, and '{rule.Match}' matches {seen}{(named.Count > 3 ? " and others" : "")}; name a layer that has a weight of that kind", rule.Span));
+        }
+
+        return [.. usable];
+    }
+
+    private static ResolvedLayer? Chain(LayerCandidate layer, List<Rule> rules, Action<RecipeDiagnostic> report)
+    {
+        int level = rules.Max(rule => rule.Level);
+        var winners = rules.Where(rule => rule.Level == level).ToList();
+        if (winners.Count < rules.Count)
+        {
+            var loser = rules.First(rule => rule.Level < level);
+            report(new(DiagnosticIds.OverriddenLayer, Severity.Info, $"'{layer.Path}' follows this rule instead of the one at {loser.Span.Path}({loser.Span.Line},{loser.Span.Column})", winners[0].Span));
+        }
+
+        var steps = winners.SelectMany(rule => rule.Steps.Where(step => Fits(step.Step, layer)).Select(step => (rule, step))).ToList();
+        if (steps.Any(item => item.step.Step is Keep))
+        {
+            var mixed = winners.FirstOrDefault(rule => rule.Steps.Any(step => step.Step is Keep) && rule.Steps.Count > 1);
+            if (mixed is not null)
+            {
+                report(new(DiagnosticIds.ContradictorySteps, Severity.Error, $"'{layer.Path}' is to be kept and changed at once; drop 'keep' or the other steps", mixed.Steps.First(step => step.Step is not Keep).Span));
+            }
+
+            return new(layer, default, steps.First(item => item.step.Step is Keep).rule.Span);
+        }
+
+        var chain = new List<PlacedStep>();
+        foreach (var (_, step) in steps.OrderBy(item => item.step.Step.Stage))
+        {
+            if (chain.LastOrDefault() is { } before && before.Step.Stage == step.Step.Stage)
+            {
+                string first = StepCatalog.Of(before.Step).Name;
+                string second = StepCatalog.Of(step.Step).Name;
+                report(new(DiagnosticIds.ContradictorySteps, Severity.Error, $"'{layer.Path}' gets '{second}' here and '{first}' at {before.Span.Path}({before.Span.Line},{before.Span.Column}), which exclude each other; narrow one of the patterns or add 'keep'", step.Span));
+                return null;
+            }
+
+            chain.Add(step);
+            foreach (var problem in step.Step.Check(layer.Shape, new HashSet<string>(step.Given.Select(given => given.Name))))
+            {
+                var severity = problem.Id == DiagnosticIds.RankSavesNothing ? Severity.Warning : Severity.Error;
+                report(new(problem.Id, severity, problem.Setting is null || layer.Shape is null ? problem.Message : $"{problem.Message} (layer '{layer.Path}')", step.SpanOf(problem.Setting)));
+            }
+        }
+
+        return new(layer, new(chain), steps[0].rule.Span);
+    }
+
+    private static bool Fits(Step step, LayerCandidate layer) => layer.Kind is not { } kind || (kind & step.AppliesTo) != 0;
+
+    private static string Kinds(Rule rule) => rule.Steps.Aggregate(LayerKinds.None, (kinds, step) => kinds | step.Step.AppliesTo).ToString();
+
+    private sealed record RuleMatches(Rule Rule, HashSet<LayerCandidate> Layers);
+}

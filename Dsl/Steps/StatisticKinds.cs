@@ -1,0 +1,26 @@
+using System;
+
+namespace PipelineDsl;
+
+/// <summary>What can be collected about a layer while calibration data flows through the model.</summary>
+[Flags]
+public enum StatisticKinds
+{
+    /// <summary>Nothing: the weight alone is enough.</summary>
+    None = 0,
+
+    /// <summary>Sum and Gram matrix of the layer's inputs.</summary>
+    InputMoments = 1,
+
+    /// <summary>Mean of per-sample Gram matrices, each sample scaled by its largest magnitude (CorDA).</summary>
+    ContextCovariance = 2,
+
+    /// <summary>Row and column sums of squared loss gradients (Fisher information).</summary>
+    Fisher = 4,
+
+    /// <summary>As <see cref="ContextCovariance"/>, each sample scaled by the magnitude of its signed maximum (the official code's form).</summary>
+    ContextCovarianceSignedMax = 8,
+
+    /// <summary>As <see cref="ContextCovariance"/>, samples not scaled.</summary>
+    ContextCovarianceUnscaled = 16,
+}

@@ -1,0 +1,48 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+
+namespace PipelineDsl;
+
+/// <summary>One word of the recipe language: an attribute on a member, an entry in YAML and the options of a solver at once.</summary>
+/// <remarks>
+/// A step's settings are its public read-write properties. <see cref="StepCatalog"/> reads them, so a new method is
+/// one class here and one solver in the runtime.
+/// </remarks>
+[AttributeUsage(AttributeTargets.Field | AttributeTargets.Property, AllowMultiple = true)]
+public abstract class Step : Attribute
+{
+    /// <summary>What the engine must collect before this step can be solved.</summary>
+    public virtual StatisticKinds Needs => StatisticKinds.None;
+
+    /// <summary>What this step can be applied to.</summary>
+    public virtual LayerKinds AppliesTo => LayerKinds.Linear;
+
+    /// <summary>The place in a layer's chain of steps; a step may only follow steps of a lower stage.</summary>
+    public abstract Stage Stage { get; }
+
+    /// <summary>Finds settings that contradict each other or do not fit the layer.</summary>
+    /// <param name="layer">The layer's shape, or null where it is not known yet.</param>
+    /// <param name="given">The names (as in C#) of the settings that the user wrote.</param>
+    public virtual IEnumerable<StepProblem> Check(LayerShape? layer, ISet<string> given) => [];
+
+    /// <summary>The same step with every number that depends on the layer filled in.</summary>
+    public virtual Step Resolve(LayerShape layer) => this;
+
+    /// <summary>The payload bytes of the weight after this step, given the number of values it holds before.</summary>
+    /// <param name="layer">The layer's shape.</param>
+    /// <param name="factors">The matrices the weight consists of before this step.</param>
+    public abstract IReadOnlyList<MatrixCost> Predict(LayerShape layer, IReadOnlyList<MatrixCost> factors);
+
+    /// <summary>Two steps are equal when they are of one kind and all settings are equal.</summary>
+    public override bool Equals(object? obj) => obj is Step other && GetType() == other.GetType() && ToString() == other.ToString();
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => StringComparer.Ordinal.GetHashCode(ToString());
+
+    /// <summary>The step with all its settings in one line of YAML: the normal form used in plans and cache keys.</summary>
+    public override string ToString() => StepCatalog.Describe(this);
+
+    /// <summary>A shallow copy.</summary>
+    protected Step Copy() => (Step)MemberwiseClone();
+}

@@ -1,0 +1,58 @@
+using PipelineDsl.Runtime.Statistics;
+using PipelineDsl.Runtime.Weights;
+
+using static TorchSharp.torch;
+
+namespace PipelineDsl.Runtime.Engine;
+
+/// <summary>A layer to compress: its weight so far and what is known about it.</summary>
+/// <param name="Path">The layer's path, for messages.</param>
+/// <param name="Weight">The weight as earlier steps left it.</param>
+/// <param name="Bias">The bias [rows], or null.</param>
+/// <param name="Statistics">What the step asked for.</param>
+/// <param name="Seed">A seed of this layer's own.</param>
+public sealed record LayerProblem(string Path, Expression Weight, Tensor? Bias, LayerStatistics Statistics, long Seed);
+
+/// <summary>A compressed layer.</summary>
+/// <param name="Weight">The new weight; the caller owns it.</param>
+/// <param name="Bias">The new bias [rows], or null where the old one stays; the caller owns it.</param>
+/// <param name="Facts">Numbers for manifest and report, by name: <c>predictedLoss</c>, <c>energyKept</c>, <c>damping</c>.</param>
+/// <param name="Spectrum">Singular values in the metric of the decomposition, descending, or nothing.</param>
+/// <param name="Notes">What the solver changed about the request, for a warning: a clipped rank, a dead layer.</param>
+public sealed record LayerSolution(
+    Expression Weight,
+    Tensor? Bias,
+    IReadOnlyDictionary<string, double> Facts,
+    IReadOnlyList<double> Spectrum,
+    IReadOnlyList<string> Notes);
+
+/// <summary>Carries out one kind of step on one layer.</summary>
+public interface ILayerSolver
+{
+    /// <summary>The step it carries out.</summary>
+    Type StepType { get; }
+
+    /// <summary>Raised whenever the same input gives another result, so that cached results are dropped.</summary>
+    int Version { get; }
+
+    /// <summary>Compresses a layer. Runs inside a dispose scope, without gradients, on one thread.</summary>
+    LayerSolution Solve(LayerProblem problem, Step step);
+}
+
+/// <summary>Carries out <typeparamref name="TStep"/> on one layer.</summary>
+/// <typeparam name="TStep">The step.</typeparam>
+public abstract class LayerSolver<TStep> : ILayerSolver
+    where TStep : Step
+{
+    /// <inheritdoc/>
+    public Type StepType => typeof(TStep);
+
+    /// <inheritdoc/>
+    public abstract int Version { get; }
+
+    /// <inheritdoc/>
+    public LayerSolution Solve(LayerProblem problem, Step step) => Solve(problem, (TStep)step);
+
+    /// <summary>Compresses a layer.</summary>
+    protected abstract LayerSolution Solve(LayerProblem problem, TStep step);
+}

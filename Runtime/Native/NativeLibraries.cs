@@ -1,0 +1,125 @@
+using System.Reflection;
+using System.Runtime.InteropServices;
+using PipelineDsl.Diagnostics;
+using TorchSharp;
+
+namespace PipelineDsl.Runtime.Native;
+
+/// <summary>Loads libtorch from where it lies (the application's folder or the package folder), so that no build output needs a copy of it.</summary>
+public static class NativeLibraries
+{
+    /// <summary>A folder that holds libtorch, searched first.</summary>
+    public const string FolderVariable = "PIPELINEDSL_LIBTORCH";
+
+    private static readonly Lock Gate = new();
+    private static bool loaded;
+
+    /// <summary>Loads the tensor library once; call it before the first use of TorchSharp.</summary>
+    /// <exception cref="PipelineException">PDSL3001: it is not there or cannot be loaded; the message says where was looked and what to do.</exception>
+    public static void Load()
+    {
+        lock (Gate)
+        {
+            if (loaded)
+            {
+                return;
+            }
+
+            string folder = LibTorchFolder();
+            IntPtr bridge = IntPtr.Zero;
+            foreach (string name in LibraryNames())
+            {
+                LoadFrom(Path.Combine(folder, name));
+            }
+
+            bridge = LoadFrom(BridgePath(folder));
+            NativeLibrary.SetDllImportResolver(typeof(torch).Assembly, (name, _, _) => name == "LibTorchSharp" ? bridge : IntPtr.Zero);
+            torch.InitializeDeviceType(DeviceType.CPU);
+            loaded = true;
+        }
+    }
+
+    private static IntPtr LoadFrom(string path)
+    {
+        try
+        {
+            return NativeLibrary.Load(path);
+        }
+        catch (DllNotFoundException failure)
+        {
+            string cure = failure.Message.Contains("GLIBCXX", StringComparison.Ordinal)
+                ? "this system's libstdc++ is older than GLIBCXX_3.4.32; run the program through 'dotnet build' or 'dotnet run build/sample.cs', which bridge the gap, or use Ubuntu 24.04, Debian 13 or newer"
+                : "check that the file is complete and fits this system";
+            throw new PipelineException(DiagnosticIds.NativeLibraryNotLoaded, $"cannot load '{path}': {failure.Message.Trim()}; {cure}", path, failure);
+        }
+    }
+
+    /// <summary>libtorch's parts in the order they depend on each other.</summary>
+    private static string[] LibraryNames() =>
+        OperatingSystem.IsWindows() ? ["c10.dll", "torch_cpu.dll", "torch.dll"]
+        : OperatingSystem.IsMacOS() ? ["libc10.dylib", "libtorch_cpu.dylib", "libtorch.dylib"]
+        : ["libc10.so", "libtorch_cpu.so", "libtorch.so"];
+
+    private static string Rid => OperatingSystem.IsWindows() ? "win-x64" : OperatingSystem.IsMacOS() ? "osx-arm64" : "linux-x64";
+
+    private static string LibTorchFolder()
+    {
+        var searched = new List<string>();
+        foreach (string folder in CandidateFolders())
+        {
+            if (File.Exists(Path.Combine(folder, LibraryNames()[1])))
+            {
+                return folder;
+            }
+
+            searched.Add(folder);
+        }
+
+        throw new PipelineException(
+            DiagnosticIds.NativeLibraryNotLoaded,
+            $"libtorch is not there; add <PackageReference Include=\"libtorch-cpu-{Rid}\" Version=\"2.10.0\" /> to the project, or set {FolderVariable} to a folder that holds it (searched: {string.Join(", ", searched)})",
+            AppContext.BaseDirectory);
+    }
+
+    private static IEnumerable<string> CandidateFolders()
+    {
+        if (Environment.GetEnvironmentVariable(FolderVariable) is { Length: > 0 } chosen)
+        {
+            yield return chosen;
+        }
+
+        yield return AppContext.BaseDirectory;
+        yield return Path.Combine(AppContext.BaseDirectory, "runtimes", Rid, "native");
+        foreach (string folder in List("NATIVE_DLL_SEARCH_DIRECTORIES"))
+        {
+            yield return folder;
+        }
+
+        foreach (string packages in List("PROBING_DIRECTORIES").Append(Environment.GetEnvironmentVariable("NUGET_PACKAGES") ?? "").Append(
+            Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages")).Where(path => path.Length > 0))
+        {
+            string version = typeof(NativeLibraries).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().First(item => item.Key == "LibTorchVersion").Value!;
+            yield return Path.Combine(packages, $"libtorch-cpu-{Rid}", version, "runtimes", Rid, "native");
+        }
+    }
+
+    private static string BridgePath(string libTorchFolder)
+    {
+        string name = OperatingSystem.IsWindows() ? "LibTorchSharp.dll" : OperatingSystem.IsMacOS() ? "libLibTorchSharp.dylib" : "libLibTorchSharp.so";
+        string version = typeof(torch).Assembly.GetName().Version!.ToString(3);
+        string[] folders =
+        [
+            AppContext.BaseDirectory,
+            Path.Combine(AppContext.BaseDirectory, "runtimes", Rid, "native"),
+            .. List("NATIVE_DLL_SEARCH_DIRECTORIES"),
+            Path.Combine(Path.GetDirectoryName(typeof(torch).Assembly.Location) ?? "", "..", "..", "runtimes", Rid, "native"),
+            .. List("PROBING_DIRECTORIES").Select(packages => Path.Combine(packages, "torchsharp", version, "runtimes", Rid, "native")),
+            libTorchFolder,
+        ];
+        return folders.Select(folder => Path.GetFullPath(Path.Combine(folder, name))).FirstOrDefault(File.Exists)
+            ?? throw new PipelineException(DiagnosticIds.NativeLibraryNotLoaded, $"'{name}' of TorchSharp {version} is not there; restore the project again (searched: {string.Join(", ", folders)})", AppContext.BaseDirectory);
+    }
+
+    private static string[] List(string property) =>
+        (AppContext.GetData(property) as string ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries);
+}

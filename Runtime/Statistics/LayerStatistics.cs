@@ -1,0 +1,32 @@
+using static TorchSharp.torch;
+
+namespace PipelineDsl.Runtime.Statistics;
+
+/// <summary>What calibration learned about one layer; only what was asked for is there. All tensors are float64 on the CPU.</summary>
+/// <remarks>Tensors of <see cref="InputMoments"/> and <see cref="Covariances"/> may be shared between layers that read the same input.</remarks>
+public sealed class LayerStatistics
+{
+    /// <summary>Nothing collected.</summary>
+    public static LayerStatistics None { get; } = new();
+
+    /// <summary>Sums over all input vectors.</summary>
+    public InputMoments? InputMoments { get; init; }
+
+    /// <summary>Mean over samples of xᵀx [columns, columns], each sample scaled as its kind says.</summary>
+    public IReadOnlyDictionary<StatisticKinds, Tensor> Covariances { get; init; } = new Dictionary<StatisticKinds, Tensor>();
+
+    /// <summary>Sums of squared gradients.</summary>
+    public FisherSums? Fisher { get; init; }
+}
+
+/// <summary>Sums over the input vectors x of a layer.</summary>
+/// <param name="Count">Number of vectors.</param>
+/// <param name="Sum">Σ x [columns].</param>
+/// <param name="Gram">Σ x xᵀ [columns, columns].</param>
+public sealed record InputMoments(long Count, Tensor Sum, Tensor Gram);
+
+/// <summary>The empirical Fisher information F = E[(∂L/∂W)²], summed along each axis.</summary>
+/// <param name="Count">Number of backward passes.</param>
+/// <param name="Rows">Σ_j F_ij [rows].</param>
+/// <param name="Columns">Σ_i F_ij [columns].</param>
+public sealed record FisherSums(long Count, Tensor Rows, Tensor Columns);

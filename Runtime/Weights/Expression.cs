@@ -1,0 +1,69 @@
+using System.Text.Json.Nodes;
+
+using static TorchSharp.torch;
+
+namespace PipelineDsl.Runtime.Weights;
+
+/// <summary>A weight matrix [rows, columns] as the sum, product or grid that a method left: the one form in which compressed weights are run, stored and counted.</summary>
+/// <remarks>An expression owns its tensors and disposes them. It is immutable.</remarks>
+public abstract class Expression : IDisposable
+{
+    /// <summary>Rows: output features.</summary>
+    public abstract long Rows { get; }
+
+    /// <summary>Columns: input features.</summary>
+    public abstract long Columns { get; }
+
+    /// <summary>Exact bytes of all stored leaves, scales and tables included.</summary>
+    public long Bytes => Leaves().Sum(leaf => leaf.Tensor.numel() * leaf.Tensor.element_size());
+
+    /// <summary>The name of the form in a manifest: <c>dense</c>, <c>product</c>, …</summary>
+    public abstract string Form { get; }
+
+    /// <summary>The forms this one is made of.</summary>
+    public virtual IReadOnlyList<Expression> Parts => [];
+
+    /// <summary>The dense matrix [rows, columns] in float32 (float64 when a leaf is float64). The caller owns it.</summary>
+    public abstract Tensor Materialize();
+
+    /// <summary>The product x Wᵀ without forming W where the form allows.</summary>
+    /// <param name="x">Inputs [..., columns].</param>
+    /// <returns>Outputs [..., rows]; the caller owns them.</returns>
+    public abstract Tensor Apply(Tensor x);
+
+    /// <summary>The stored tensors by their name inside the expression (<c>left.codes</c>); still owned by the expression.</summary>
+    public abstract IEnumerable<(string Name, Tensor Tensor)> Leaves();
+
+    /// <summary>What a reader needs beside the leaves: form, sizes and parts. Keys are sorted; no tensor data.</summary>
+    public abstract JsonObject Describe();
+
+    /// <summary>The same expression with each dense matrix rewritten; used to quantise factors in place.</summary>
+    /// <param name="rewrite">Gets a dense matrix (still owned by this expression) and returns a new form with leaves of its own.</param>
+    /// <returns>A new expression; leaves that stay as they are get a second handle (<c>alias</c>), so both expressions can be disposed.</returns>
+    public abstract Expression RewriteDense(Func<Dense, Expression> rewrite);
+
+    /// <summary>Rebuilds an expression from its description and leaves.</summary>
+    /// <param name="description">What <see cref="Describe"/> returned.</param>
+    /// <param name="leaf">Gives the tensor of a leaf by name; the expression takes ownership.</param>
+    /// <exception cref="InvalidDataException">The description is damaged or the leaves do not fit it.</exception>
+    public static Expression Read(JsonObject description, Func<string, Tensor> leaf) => ExpressionReader.Read(description, leaf, "");
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Dispose(true);
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Releases the leaves.</summary>
+    protected virtual void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            foreach (var part in Parts)
+            {
+                part.Dispose();
+            }
+        }
+    }
+}
