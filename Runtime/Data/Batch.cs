@@ -25,6 +25,20 @@ public sealed record Batch(Tensor Input, Tensor? Target) : IDisposable
         return nn.functional.cross_entropy(scores, classes, ignore_index: Ignored);
     }
 
+    /// <summary>The batch on another device; this one is disposed when it had to be copied.</summary>
+    public Batch To(Device device)
+    {
+        if (Input.device_type == device.type)
+        {
+            return this;
+        }
+
+        using (this)
+        {
+            return new(Input.to(device), Target?.to(device));
+        }
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {

@@ -1,0 +1,94 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+using System.Text;
+
+namespace PipelineDsl.Plans;
+
+/// <summary>The resolved plan as committed text: sorted, one line a layer, no times, no machine, so that its diff shows what really changes.</summary>
+public static class LockFile
+{
+    /// <summary>Ends the name of every lock file.</summary>
+    public const string Suffix = ".recipe.lock.yaml";
+
+    /// <summary>The text of a plan's lock file.</summary>
+    public static string Write(Plan plan)
+    {
+        var text = new StringBuilder();
+        text.Append("# The resolved plan of recipe '").Append(plan.Recipe).Append("': written by the build, reviewed by people. Update it with -p:PipelineDslUpdateLock=true.\n");
+        text.Append("lock: 1\n");
+        text.Append("recipe: ").Append(plan.Recipe).Append('\n');
+        text.Append("model: ").Append(plan.Model).Append('\n');
+        text.Append("seed: ").Append(plan.Seed).Append('\n');
+        text.Append("digests:\n");
+        foreach (var digest in plan.Digests.OrderBy(digest => digest.Key, StringComparer.Ordinal))
+        {
+            text.Append("  ").Append(digest.Key).Append(": sha256:").Append(digest.Value).Append('\n');
+        }
+
+        text.Append("layers:\n");
+        foreach (var layer in plan.Layers.OrderBy(layer => layer.Path, StringComparer.Ordinal))
+        {
+            text.Append("  ").Append(layer.Path).Append(": { bytes: ").Append(layer.BytesBefore).Append(", bytesAfter: ").Append(layer.BytesAfter)
+                .Append(", shape: ").Append(layer.Shape.Rows).Append('x').Append(layer.Shape.Columns)
+                .Append(", steps: '").Append(layer.Describe().Replace("'", "''")).Append("' }\n");
+        }
+
+        text.Append("totals: { bytes: ").Append(plan.Layers.Sum(layer => layer.BytesBefore)).Append(", bytesAfter: ").Append(plan.Layers.Sum(layer => layer.BytesAfter)).Append(" }\n");
+        return text.ToString();
+    }
+
+    /// <summary>What differs between a lock file and the plan, in words; nothing when they agree.</summary>
+    /// <param name="locked">The text of the lock file.</param>
+    /// <param name="planned">The text that <see cref="Write"/> gives for the plan.</param>
+    public static IReadOnlyList<string> Differences(string locked, string planned)
+    {
+        var before = Entries(locked);
+        var after = Entries(planned);
+        return [.. before.Keys.Union(after.Keys).OrderBy(key => key, StringComparer.Ordinal)
+            .Select(key => Difference(key, before, after))
+            .OfType<string>()];
+    }
+
+    private static string? Difference(string key, Dictionary<string, string> before, Dictionary<string, string> after)
+    {
+        if (!before.TryGetValue(key, out string? old))
+        {
+            return $"{key} is new";
+        }
+
+        if (!after.TryGetValue(key, out string? now))
+        {
+            return $"{key} is gone";
+        }
+
+        return old == now ? null : $"{key} was {old}, is {now}";
+    }
+
+    private static Dictionary<string, string> Entries(string text)
+    {
+        var entries = new Dictionary<string, string>(StringComparer.Ordinal);
+        string section = "";
+        foreach (string line in text.Replace("\r\n", "\n").Split('\n'))
+        {
+            int colon = line.IndexOf(": ", StringComparison.Ordinal);
+            if (line.StartsWith("#", StringComparison.Ordinal) || line.Trim().Length == 0)
+            {
+                continue;
+            }
+
+            if (!line.StartsWith(" ", StringComparison.Ordinal))
+            {
+                section = line.Split(':')[0];
+            }
+
+            if (colon > 0)
+            {
+                string name = line.Substring(0, colon).Trim();
+                entries[section == name ? name : section == "layers" ? $"layer '{name}'" : $"{section}.{name}"] = line.Substring(colon + 2).Trim();
+            }
+        }
+
+        return entries;
+    }
+}

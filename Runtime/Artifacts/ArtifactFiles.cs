@@ -1,0 +1,20 @@
+namespace PipelineDsl.Runtime.Artifacts;
+
+/// <summary>The files of an artifact's folder.</summary>
+public static class ArtifactFiles
+{
+    /// <summary>The leaves of every weight expression, and every tensor that was kept.</summary>
+    public const string Weights = "model.safetensors";
+
+    /// <summary>What the artifact is and where it comes from.</summary>
+    public const string Manifest = "manifest.json";
+
+    /// <summary>What changed, for people.</summary>
+    public const string HtmlReport = "report.html";
+
+    /// <summary>What changed, for pull requests.</summary>
+    public const string MarkdownReport = "report.md";
+
+    /// <summary>All of them; the manifest comes last, so that an interrupted publication is noticed.</summary>
+    public static IReadOnlyList<string> All { get; } = [Weights, HtmlReport, MarkdownReport, Manifest];
+}

@@ -1,0 +1,149 @@
+using System.Text;
+using PipelineDsl.Plans;
+using PipelineDsl.Runtime.Engine;
+using PipelineDsl.Runtime.Formats.Safetensors;
+using PipelineDsl.Runtime.Report;
+
+using static TorchSharp.torch;
+
+namespace PipelineDsl.Runtime.Artifacts;
+
+/// <summary>Writes an artifact beside its place first, and moves it there when everything about it is known and accepted.</summary>
+internal sealed class ArtifactWriter : IDisposable
+{
+    private readonly PreparedRun run;
+    private readonly string staging;
+    private readonly string target;
+    private readonly List<TensorRecord> kept = [];
+
+    private ArtifactWriter(PreparedRun run, string outputDirectory)
+    {
+        this.run = run;
+        target = Path.Combine(outputDirectory, run.Recipe.Name);
+        staging = Path.Combine(outputDirectory, "." + run.Recipe.Name + ".new");
+    }
+
+    /// <summary>SHA-256 of the new weights file.</summary>
+    public string Digest { get; private set; } = "";
+
+    /// <summary>Writes the weights of a new artifact beside its place.</summary>
+    public static ArtifactWriter Stage(PreparedRun run, SolvedLayers solved, string outputDirectory)
+    {
+        var writer = new ArtifactWriter(run, outputDirectory);
+        Directory.CreateDirectory(writer.staging);
+        writer.WriteWeights(solved);
+        return writer;
+    }
+
+    /// <summary>The manifest of the new artifact.</summary>
+    public Manifest Describe(SolvedLayers solved, QualityRecord? quality, string device)
+    {
+        var layers = solved.Layers.Values.Select(Describe).ToList();
+        return new Manifest
+        {
+            Recipe = run.Recipe.Name,
+            Model = run.Recipe.Model,
+            Engine = TensorLibrary.Engine,
+            TensorLibrary = TensorLibrary.Version,
+            Device = device,
+            Seed = run.Recipe.Seed,
+            Plan = new ContentKey("plan").Add("text", LockFile.Write(run.Plan)).ToString(),
+            Sources = run.Sources,
+            Weights = Digest,
+            Bytes = new(run.Sources[RecipeFiles.Weights].Bytes, layers.Sum(layer => layer.BytesAfter) + kept.Sum(tensor => tensor.Bytes)),
+            Quality = quality,
+            Layers = layers,
+            Kept = kept,
+            Warnings = [.. layers.SelectMany(layer => layer.Notes.Select(note => $"{layer.Path}: {note}"))],
+        };
+    }
+
+    /// <summary>Adds reports and manifest and puts the files into place, the manifest last.</summary>
+    /// <returns>The artifact's files by full path.</returns>
+    public IReadOnlyList<string> Publish(Manifest manifest, RunFacts facts)
+    {
+        var text = new UTF8Encoding(false);
+        File.WriteAllText(Path.Combine(staging, ArtifactFiles.HtmlReport), HtmlReport.Write(manifest, facts), text);
+        File.WriteAllText(Path.Combine(staging, ArtifactFiles.MarkdownReport), MarkdownReport.Write(manifest, facts), text);
+        File.WriteAllText(Path.Combine(staging, ArtifactFiles.Manifest), ManifestFile.Write(manifest), text);
+        Directory.CreateDirectory(target);
+        var files = new List<string>();
+        foreach (string name in ArtifactFiles.All)
+        {
+            string place = Path.Combine(target, name);
+            MoveWhenDifferent(Path.Combine(staging, name), place);
+            files.Add(place);
+        }
+
+        return files;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        if (Directory.Exists(staging))
+        {
+            Directory.Delete(staging, recursive: true);
+        }
+    }
+
+    private void WriteWeights(SolvedLayers solved)
+    {
+        var replaced = new HashSet<string>(StringComparer.Ordinal);
+        var entries = new List<TensorEntry>();
+        foreach (var layer in solved.Layers.Values)
+        {
+            replaced.Add(layer.Unit.Layer.WeightName);
+            if (layer.Result.Bias is not null)
+            {
+                replaced.Add(layer.Unit.Layer.BiasName);
+            }
+
+            entries.AddRange(layer.Result.Tensors().Select(leaf => TensorEntry.Of(layer.Unit.Path + "." + leaf.Name, leaf.Tensor)));
+        }
+
+        foreach (string name in run.Model.state_dict().Keys.Where(name => run.Weights.Contains(name) && !replaced.Contains(name)).Order(StringComparer.Ordinal))
+        {
+            var info = run.Weights.Info(name);
+            kept.Add(new(name, info.Shape, info.ByteCount));
+            entries.Add(run.Weights.Entry(name));
+        }
+
+        string path = Path.Combine(staging, ArtifactFiles.Weights);
+        SafetensorsWriter.Write(path, entries, new Dictionary<string, string> { ["recipe"] = run.Recipe.Name, ["model"] = run.Recipe.Model });
+        Digest = RecipeFiles.Digest(path);
+    }
+
+    private LayerRecord Describe(SolvedUnit layer)
+    {
+        var unit = layer.Unit;
+        var result = layer.Result;
+        long oldBias = run.Weights.Contains(unit.Layer.BiasName) ? run.Weights.Info(unit.Layer.BiasName).ByteCount : 0;
+        long newBias = result.Bias is null ? 0 : result.Bias.numel() * result.Bias.element_size();
+        return new LayerRecord(
+            unit.Path,
+            unit.Plan.Shape.Kind.ToString().ToLowerInvariant(),
+            run.Weights.Info(unit.Layer.WeightName).Shape,
+            run.WeightDigests[unit.Path],
+            layer.Key,
+            [.. unit.Plan.Steps.Select(step => step.ToString())],
+            unit.Plan.BytesBefore + (result.Bias is null ? 0 : oldBias),
+            result.Weight.Bytes + newBias,
+            result.Bias is not null,
+            result.Weight.Describe(),
+            result.Facts,
+            result.Spectrum,
+            result.Notes);
+    }
+
+    /// <summary>An unchanged file keeps its time, so that nothing downstream is copied again.</summary>
+    private static void MoveWhenDifferent(string from, string to)
+    {
+        if (File.Exists(to) && new FileInfo(to).Length == new FileInfo(from).Length && RecipeFiles.Digest(to) == RecipeFiles.Digest(from))
+        {
+            return;
+        }
+
+        File.Move(from, to, overwrite: true);
+    }
+}

@@ -1,0 +1,83 @@
+using System.Security.Cryptography;
+
+namespace PipelineDsl.Runtime.Engine;
+
+/// <summary>A folder of results: <c>ac/&lt;key&gt;</c> names the content, <c>cas/&lt;sha256&gt;</c> holds it. Content is verified on every read.</summary>
+/// <remarks>Any number of processes may share the folder: files appear by renaming and are never changed.</remarks>
+/// <param name="folder">The folder; made when first written to.</param>
+internal sealed class ContentStore(string folder)
+{
+    /// <summary>The file with a key's content, or null when it is not there or damaged; damaged entries are dropped.</summary>
+    public string? Find(string key)
+    {
+        string entry = EntryPath(key);
+        try
+        {
+            string digest = File.ReadAllText(entry).Trim();
+            if (digest.Length == 64 && digest.All(char.IsAsciiHexDigitLower))
+            {
+                string content = ContentPath(digest);
+                using (var stream = File.OpenRead(content))
+                {
+                    if (Convert.ToHexStringLower(SHA256.HashData(stream)) == digest)
+                    {
+                        return content;
+                    }
+                }
+
+                File.Delete(content);
+            }
+
+            File.Delete(entry);
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            // Not there, or just replaced by another process: the work is done again.
+        }
+
+        return null;
+    }
+
+    /// <summary>Stores what <paramref name="write"/> writes to the path it is given, and returns where it now lies.</summary>
+    public string Put(string key, Action<string> write)
+    {
+        string temporary = TemporaryPath();
+        try
+        {
+            write(temporary);
+            string digest;
+            using (var stream = File.OpenRead(temporary))
+            {
+                digest = Convert.ToHexStringLower(SHA256.HashData(stream));
+            }
+
+            string content = ContentPath(digest);
+            MoveInto(temporary, content);
+            string entry = TemporaryPath();
+            File.WriteAllText(entry, digest + "\n");
+            MoveInto(entry, EntryPath(key));
+            return content;
+        }
+        finally
+        {
+            File.Delete(temporary);
+        }
+    }
+
+    private static void MoveInto(string from, string to)
+    {
+        Directory.CreateDirectory(Path.GetDirectoryName(to)!);
+        File.Move(from, to, overwrite: true);
+    }
+
+    private string EntryPath(string key) => Path.Combine(folder, "ac", key[..2], key);
+
+    private string ContentPath(string digest) => Path.Combine(folder, "cas", digest[..2], digest);
+
+    private string TemporaryPath()
+    {
+        string temporary = Path.Combine(folder, "tmp");
+        Directory.CreateDirectory(temporary);
+        return Path.Combine(temporary, Path.GetRandomFileName());
+    }
+}

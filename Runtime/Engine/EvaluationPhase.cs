@@ -1,0 +1,91 @@
+using System.Globalization;
+using PipelineDsl.Diagnostics;
+using PipelineDsl.Runtime.Artifacts;
+using PipelineDsl.Runtime.Data;
+using PipelineDsl.Runtime.Evaluation;
+using PipelineDsl.Runtime.Models;
+
+using static TorchSharp.torch;
+
+namespace PipelineDsl.Runtime.Engine;
+
+/// <summary>Measures quality before and after, and holds the gate.</summary>
+internal sealed class EvaluationPhase(IModelPipeline pipeline, PreparedRun run, ContentStore store, RunOptions options, IRunObserver observer)
+{
+    private const int NamedLayers = 3;
+
+    /// <summary>Measures the model with its original and with its compressed weights; null when the recipe does not ask.</summary>
+    /// <param name="solved">The compressed layers; they are put into the run's model.</param>
+    /// <param name="artifact">The digest of the artifact's weights.</param>
+    /// <param name="cancellation">Stops between batches.</param>
+    /// <exception cref="PipelineException">PDSL3008: quality is beyond the limit.</exception>
+    public QualityRecord? Measure(SolvedLayers solved, string artifact, CancellationToken cancellation)
+    {
+        if (run.Recipe.Evaluate is not { } evaluate)
+        {
+            return null;
+        }
+
+        observer.Progress($"{run.Recipe.Name}: evaluating on {evaluate.Data}");
+        double before = Measure("original", cancellation, () => { });
+        double after = Measure(artifact, cancellation, () =>
+        {
+            foreach (var layer in solved.Layers.Values)
+            {
+                LayerInstaller.Install(layer.Unit.Layer, layer.Result.Weight, layer.Result.Bias);
+            }
+        });
+        double regression = evaluate.Metric == Metric.Accuracy ? (before - after) / before : (after - before) / before;
+        string metric = evaluate.Metric.ToString().ToLowerInvariant();
+        observer.Progress(string.Create(CultureInfo.InvariantCulture, $"{run.Recipe.Name}: {metric} {before:0.####} before, {after:0.####} after ({regression:+0.0%;-0.0%;0.0%})"));
+        var quality = new QualityRecord(metric, before, after, regression, evaluate.MaxRegression);
+        if (evaluate.MaxRegression is { } limit && !(regression <= limit))
+        {
+            throw new PipelineException(DiagnosticIds.GateFailed, Refusal(quality, limit, solved), evaluate.Span);
+        }
+
+        return quality;
+    }
+
+    private static string Refusal(QualityRecord quality, double limit, SolvedLayers solved)
+    {
+        var worst = solved.Layers.Values
+            .OrderByDescending(layer => layer.Result.Facts["relativeError"])
+            .Take(NamedLayers)
+            .Select(layer => string.Create(CultureInfo.InvariantCulture, $"'{layer.Unit.Path}' (relative error {layer.Result.Facts["relativeError"]:0.000})"));
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"{quality.Metric} went from {quality.Before:0.####} to {quality.After:0.####}, a regression of {quality.Regression:0.0%} where {limit:0.0%} is allowed; the artifact is not replaced. Largest errors: {string.Join(", ", worst)}; give these layers more rank or bits, or raise the limit");
+    }
+
+    private double Measure(string weights, CancellationToken cancellation, Action install)
+    {
+        var evaluate = run.Recipe.Evaluate!;
+        string key = new ContentKey("evaluation")
+            .Add("tensors", TensorLibrary.Version)
+            .Add("device", options.Device)
+            .Add("code", options.CodeFingerprint)
+            .Add("model", run.Recipe.Model)
+            .Add("original", run.Sources[RecipeFiles.Weights].Sha256)
+            .Add("weights", weights)
+            .Add("data", run.Sources[RecipeFiles.Evaluation].Sha256)
+            .Add("tokenizer", run.Sources.GetValueOrDefault(RecipeFiles.Tokenizer)?.Sha256 ?? "")
+            .Add("length", evaluate.SequenceLength)
+            .Add("metric", evaluate.Metric.ToString())
+            .ToString();
+        if (store.Find(key) is { } found && double.TryParse(File.ReadAllText(found), CultureInfo.InvariantCulture, out double known))
+        {
+            return known;
+        }
+
+        install();
+        var device = options.Device == "cuda" ? CUDA : CPU;
+        var data = DataSource.Open(run.Paths[RecipeFiles.Evaluation], run.Paths.GetValueOrDefault(RecipeFiles.Tokenizer), 0, evaluate.SequenceLength);
+        run.Model.to(device);
+        double value = UserCode.Call(run.Recipe, "evaluation failed", () => Evaluator.Measure(
+            pipeline, run.Model, evaluate.Metric, pipeline.EvaluationBatches(data).Select(batch => batch.To(device)), cancellation));
+        store.Put(key, path => File.WriteAllText(path, value.ToString("R", CultureInfo.InvariantCulture)));
+        observer.Record($"evaluation {run.Recipe.Name}");
+        return value;
+    }
+}

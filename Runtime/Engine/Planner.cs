@@ -1,0 +1,75 @@
+using PipelineDsl.Diagnostics;
+using PipelineDsl.Plans;
+using PipelineDsl.Recipes;
+using PipelineDsl.Runtime.Artifacts;
+using PipelineDsl.Runtime.Formats.Safetensors;
+using PipelineDsl.Runtime.Models;
+
+namespace PipelineDsl.Runtime.Engine;
+
+/// <summary>Opens what a recipe names, fits it to the model and resolves the plan.</summary>
+/// <param name="options">Where and how recipes are run.</param>
+/// <param name="observer">Hears problems.</param>
+internal sealed class Planner(RunOptions options, IRunObserver observer)
+{
+    /// <summary>Makes a recipe ready to run.</summary>
+    /// <exception cref="PipelineException">Something is wrong; everything else that is wrong was reported to the observer.</exception>
+    public PreparedRun Prepare(IModelPipeline pipeline)
+    {
+        var recipe = pipeline.Recipe;
+        var files = RecipeFiles.Find(recipe, options.ProjectDirectory);
+        var weights = WeightStore.Open(files.Paths[RecipeFiles.Weights]);
+        var model = UserCode.Call(recipe, "its constructor failed", pipeline.CreateModule);
+        try
+        {
+            ModelWeights.Load(model, weights, recipe, observer);
+            model.eval();
+            var sources = files.Describe(weights);
+            var layers = ModelLayer.Find(model);
+            var planned = Resolve(recipe, layers, weights);
+            var plan = new Plan(
+                recipe.Name,
+                recipe.Model,
+                recipe.Seed,
+                sources.ToDictionary(source => source.Key, source => source.Value.Sha256),
+                new(planned.Select(item => item.Plan)));
+            return new PreparedRun
+            {
+                Plan = plan,
+                Recipe = recipe,
+                Model = model,
+                Weights = weights,
+                Sources = sources,
+                Paths = files.Paths,
+                Layers = planned,
+                WeightDigests = planned.ToDictionary(item => item.Plan.Path, item => weights.Digest(item.Layer.WeightName)),
+            };
+        }
+        catch
+        {
+            model.Dispose();
+            weights.Dispose();
+            throw;
+        }
+    }
+
+    private List<(PlannedLayer Plan, ModelLayer Layer)> Resolve(Recipe recipe, IReadOnlyList<ModelLayer> layers, WeightStore weights)
+    {
+        var problems = new List<RecipeDiagnostic>();
+        var resolved = RecipeResolver.Resolve(recipe, [.. layers.Select(layer => layer.ToCandidate())], problems.Add);
+        problems.RemoveAll(problem => problem.Severity == Severity.Info);
+        problems.ForEach(observer.Report);
+        if (problems.FirstOrDefault(problem => problem.Severity == Severity.Error) is not null)
+        {
+            throw new RunFailedException();
+        }
+
+        var byPath = layers.ToDictionary(layer => layer.Path);
+        return [.. resolved.Where(layer => layer.Steps.Count > 0)
+            .OrderBy(layer => layer.Layer.Path, StringComparer.Ordinal)
+            .Select(layer => (PlannedLayer.Resolve(layer, weights.Info(byPath[layer.Layer.Path].WeightName).ByteCount), byPath[layer.Layer.Path]))];
+    }
+}
+
+/// <summary>A run that cannot go on; why was reported already.</summary>
+public sealed class RunFailedException : Exception;

@@ -1,0 +1,44 @@
+using PipelineDsl.Plans;
+using PipelineDsl.Recipes;
+using PipelineDsl.Runtime.Artifacts;
+using PipelineDsl.Runtime.Formats.Safetensors;
+using PipelineDsl.Runtime.Models;
+
+using static TorchSharp.torch;
+
+namespace PipelineDsl.Runtime.Engine;
+
+/// <summary>A recipe made ready: its files are open and checked, its model stands with its weights, its plan is resolved.</summary>
+internal sealed class PreparedRun : IDisposable
+{
+    /// <summary>The resolved plan.</summary>
+    public required Plan Plan { get; init; }
+
+    /// <summary>The recipe.</summary>
+    public required Recipe Recipe { get; init; }
+
+    /// <summary>The model with its original weights, in evaluation mode.</summary>
+    public required nn.Module Model { get; init; }
+
+    /// <summary>The original weights.</summary>
+    public required WeightStore Weights { get; init; }
+
+    /// <summary>Every file that goes in, by role.</summary>
+    public required SortedDictionary<string, SourceFile> Sources { get; init; }
+
+    /// <summary>The same files by full path.</summary>
+    public required IReadOnlyDictionary<string, string> Paths { get; init; }
+
+    /// <summary>The layers that get steps, with the modules they are.</summary>
+    public required IReadOnlyList<(PlannedLayer Plan, ModelLayer Layer)> Layers { get; init; }
+
+    /// <summary>SHA-256 of each of these layers' weights, by path.</summary>
+    public required IReadOnlyDictionary<string, string> WeightDigests { get; init; }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Model.Dispose();
+        Weights.Dispose();
+    }
+}

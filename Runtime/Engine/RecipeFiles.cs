@@ -1,0 +1,102 @@
+using System.Security.Cryptography;
+using PipelineDsl.Diagnostics;
+using PipelineDsl.Recipes;
+using PipelineDsl.Runtime.Artifacts;
+using PipelineDsl.Runtime.Formats.Safetensors;
+
+namespace PipelineDsl.Runtime.Engine;
+
+/// <summary>The files that a recipe names, by role.</summary>
+internal sealed class RecipeFiles
+{
+    /// <summary>The role of the weights.</summary>
+    public const string Weights = "weights";
+
+    /// <summary>The role of the tokenizer.</summary>
+    public const string Tokenizer = "tokenizer";
+
+    /// <summary>The role of the calibration data.</summary>
+    public const string Calibration = "calibration";
+
+    /// <summary>The role of the evaluation data.</summary>
+    public const string Evaluation = "evaluation";
+
+    private readonly SortedDictionary<string, string> names = new(StringComparer.Ordinal);
+    private readonly string project;
+
+    private RecipeFiles(string project) => this.project = project;
+
+    /// <summary>The full paths, by role.</summary>
+    public IReadOnlyDictionary<string, string> Paths => names.ToDictionary(name => name.Key, name => Path.GetFullPath(Path.Combine(project, name.Value)));
+
+    /// <summary>Finds every file that a recipe names.</summary>
+    /// <exception cref="PipelineException">PDSL1015: one is not there.</exception>
+    public static RecipeFiles Find(Recipe recipe, string project)
+    {
+        var files = new RecipeFiles(project);
+        files.Add(Weights, recipe.Weights, recipe.WeightsSpan);
+        if (recipe.Calibrate is { } calibrate)
+        {
+            files.Add(Calibration, calibrate.Data, calibrate.DataSpan);
+        }
+
+        if (recipe.Evaluate is { } evaluate)
+        {
+            files.Add(Evaluation, evaluate.Data, evaluate.DataSpan);
+        }
+
+        if (recipe.Tokenizer is { } tokenizer)
+        {
+            files.Add(Tokenizer, tokenizer, recipe.TokenizerSpan ?? recipe.Span);
+        }
+        else if (files.BesideWeights() is { } found)
+        {
+            files.names[Tokenizer] = found;
+        }
+
+        return files;
+    }
+
+    /// <summary>Path, digest and size of each file, for the manifest.</summary>
+    public SortedDictionary<string, SourceFile> Describe(WeightStore weights)
+    {
+        var described = new SortedDictionary<string, SourceFile>(StringComparer.Ordinal);
+        foreach (var (role, name) in names)
+        {
+            string path = Paths[role];
+            described[role] = role == Weights
+                ? new(name, weights.Digest(), weights.Names.Sum(tensor => weights.Info(tensor).ByteCount))
+                : new(name, Digest(path), new FileInfo(path).Length);
+        }
+
+        return described;
+    }
+
+    /// <summary>SHA-256 of a file, hexadecimal.</summary>
+    public static string Digest(string path)
+    {
+        using var stream = File.OpenRead(path);
+        return Convert.ToHexStringLower(SHA256.HashData(stream));
+    }
+
+    private void Add(string role, string name, SourceSpan span)
+    {
+        string path = Path.GetFullPath(Path.Combine(project, name));
+        if (!File.Exists(path) && !(role == Weights && Directory.Exists(path)))
+        {
+            string folder = Path.GetDirectoryName(path)!;
+            var there = Directory.Exists(folder) ? Directory.GetFiles(folder).Select(file => Path.GetFileName(file)!) : [];
+            throw new PipelineException(DiagnosticIds.MissingFile, $"the {role} file '{name}' is not in the project{NearestName.Hint(Path.GetFileName(name), there)}", span);
+        }
+
+        names[role] = name.Replace('\\', '/');
+    }
+
+    private string? BesideWeights()
+    {
+        string weights = names[Weights];
+        string folder = Directory.Exists(Path.Combine(project, weights)) ? weights : Path.GetDirectoryName(weights) ?? "";
+        string candidate = Path.Combine(folder, "tokenizer.json").Replace('\\', '/');
+        return File.Exists(Path.Combine(project, candidate)) ? candidate : null;
+    }
+}

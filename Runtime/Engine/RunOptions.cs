@@ -1,0 +1,29 @@
+namespace PipelineDsl.Runtime.Engine;
+
+/// <summary>Where and how recipes are run.</summary>
+public sealed record RunOptions
+{
+    /// <summary>The folder that recipes' paths are relative to.</summary>
+    public required string ProjectDirectory { get; init; }
+
+    /// <summary>The folder that gets one folder of artifact files a recipe.</summary>
+    public required string OutputDirectory { get; init; }
+
+    /// <summary>The folder of cached results.</summary>
+    public required string CacheDirectory { get; init; }
+
+    /// <summary>Layers that may be solved at once.</summary>
+    public int Cores { get; init; } = 1;
+
+    /// <summary>Where the model runs: <c>cpu</c> or <c>cuda</c>.</summary>
+    public string Device { get; init; } = "cpu";
+
+    /// <summary>Whether a plan that differs from its lock file is an error.</summary>
+    public bool LockedMode { get; init; }
+
+    /// <summary>Whether lock files are rewritten.</summary>
+    public bool UpdateLock { get; init; }
+
+    /// <summary>Tells one state of the user's code from another.</summary>
+    public required string CodeFingerprint { get; init; }
+}

@@ -1,0 +1,126 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using PipelineDsl.Diagnostics;
+using PipelineDsl.Runtime.Statistics;
+
+using static TorchSharp.torch;
+
+namespace PipelineDsl.Runtime.Engine;
+
+/// <summary>Solves every layer that is not in the cache, several at once; each on one thread, so that results do not depend on how many.</summary>
+internal sealed class SolvePhase(PreparedRun run, ContentStore store, RunOptions options, IRunObserver observer)
+{
+    private readonly ConcurrentDictionary<string, double> seconds = new(StringComparer.Ordinal);
+    private readonly Lock gate = new();
+    private readonly Stopwatch watch = Stopwatch.StartNew();
+
+    /// <summary>Solves the units; the caller owns the result.</summary>
+    /// <param name="units">The layers.</param>
+    /// <param name="statistics">The file with each layer's statistics, by path.</param>
+    /// <param name="cancellation">Stops between layers.</param>
+    public SolvedLayers Solve(IReadOnlyList<LayerUnit> units, IReadOnlyDictionary<string, string> statistics, CancellationToken cancellation)
+    {
+        var keys = units.ToDictionary(unit => unit.Path, unit => unit.Key(statistics.TryGetValue(unit.Path, out string? file) ? Path.GetFileName(file) : "", options.Device));
+        var files = new ConcurrentDictionary<string, string>(StringComparer.Ordinal);
+        foreach (var unit in units)
+        {
+            if (store.Find(keys[unit.Path]) is { } found)
+            {
+                files[unit.Path] = found;
+            }
+        }
+
+        var cached = files.Keys.ToHashSet(StringComparer.Ordinal);
+        var open = units.Where(unit => !cached.Contains(unit.Path)).OrderByDescending(unit => unit.Plan.Shape.Count).ToList();
+        observer.Progress($"{run.Recipe.Name}: {open.Count} layers to solve, {cached.Count} from the cache");
+        RunParallel(open, unit =>
+        {
+            files[unit.Path] = SolveOne(unit, keys[unit.Path], statistics.GetValueOrDefault(unit.Path));
+            Report(unit, open.Count);
+        }, cancellation);
+
+        var layers = new SortedDictionary<string, SolvedUnit>(StringComparer.Ordinal);
+        foreach (var unit in units)
+        {
+            layers[unit.Path] = new(unit, keys[unit.Path], SolvedLayer.Read(files[unit.Path]));
+            foreach (string note in layers[unit.Path].Result.Notes)
+            {
+                observer.Report(new(DiagnosticIds.SolverAdjusted, Severity.Warning, $"layer '{unit.Path}': {note}", unit.Plan.Span));
+            }
+        }
+
+        return new(layers, seconds.ToDictionary(), cached);
+    }
+
+    private string SolveOne(LayerUnit unit, string key, string? statisticsFile)
+    {
+        var started = Stopwatch.StartNew();
+        using var scope = NewDisposeScope();
+        using var solved = unit.Solve(statisticsFile is null ? LayerStatistics.None : StatisticsFile.Read(statisticsFile));
+        string file = store.Put(key, solved.Write);
+        seconds[unit.Path] = started.Elapsed.TotalSeconds;
+        return file;
+    }
+
+    private void Report(LayerUnit unit, int total)
+    {
+        lock (gate)
+        {
+            int done = seconds.Count;
+            double remaining = watch.Elapsed.TotalSeconds / done * (total - done);
+            observer.Record($"layer {run.Recipe.Name} {unit.Path}");
+            observer.Progress($"{run.Recipe.Name}: {done}/{total} {unit.Path} {seconds[unit.Path]:0.00} s, {remaining:0} s to go");
+        }
+    }
+
+    /// <summary>Threads of our own: the tensor library's thread count is a setting of each thread.</summary>
+    private void RunParallel(List<LayerUnit> units, Action<LayerUnit> work, CancellationToken cancellation)
+    {
+        var queue = new ConcurrentQueue<LayerUnit>(units);
+        var failures = new ConcurrentQueue<Exception>();
+        var threads = Enumerable.Range(0, Math.Clamp(options.Cores, 1, Math.Max(1, units.Count))).Select(_ => new Thread(() =>
+        {
+            set_num_threads(1);
+            while (failures.IsEmpty && !cancellation.IsCancellationRequested && queue.TryDequeue(out var unit))
+            {
+                try
+                {
+                    work(unit);
+                }
+                catch (Exception failure)
+                {
+                    failures.Enqueue(failure);
+                }
+            }
+        })).ToList();
+        threads.ForEach(thread => thread.Start());
+        threads.ForEach(thread => thread.Join());
+        cancellation.ThrowIfCancellationRequested();
+        if (failures.TryDequeue(out var first))
+        {
+            System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(first);
+        }
+    }
+}
+
+/// <summary>A solved layer with the unit that led to it.</summary>
+/// <param name="Unit">The unit.</param>
+/// <param name="Key">Its content key.</param>
+/// <param name="Result">Its result.</param>
+internal sealed record SolvedUnit(LayerUnit Unit, string Key, SolvedLayer Result);
+
+/// <summary>All solved layers of a recipe, by path.</summary>
+/// <param name="Layers">The layers.</param>
+/// <param name="Seconds">Solving time of the layers that were computed.</param>
+/// <param name="Cached">Paths of the layers that came from the cache.</param>
+internal sealed record SolvedLayers(SortedDictionary<string, SolvedUnit> Layers, IReadOnlyDictionary<string, double> Seconds, IReadOnlySet<string> Cached) : IDisposable
+{
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (var layer in Layers.Values)
+        {
+            layer.Result.Dispose();
+        }
+    }
+}

@@ -1,0 +1,54 @@
+using PipelineDsl.Runtime.Formats.Safetensors;
+using PipelineDsl.Runtime.Statistics;
+
+using static TorchSharp.torch;
+
+namespace PipelineDsl.Runtime.Engine;
+
+/// <summary>A layer's statistics as a file of the cache.</summary>
+internal static class StatisticsFile
+{
+    private const string Count = "count";
+    private const string Covariance = "covariance.";
+    private const string FisherCount = "fisher.count";
+    private const string FisherRows = "fisher.rows";
+    private const string FisherColumns = "fisher.columns";
+    private const string Gram = "gram";
+    private const string InputSum = "sum";
+
+    /// <summary>Writes statistics to a safetensors file.</summary>
+    public static void Write(string path, LayerStatistics statistics)
+    {
+        using var scope = NewDisposeScope();
+        var tensors = new List<(string, Tensor)>();
+        if (statistics.InputMoments is { } moments)
+        {
+            tensors.Add((Count, tensor([moments.Count])));
+            tensors.Add((InputSum, moments.Sum));
+            tensors.Add((Gram, moments.Gram));
+        }
+
+        tensors.AddRange(statistics.Covariances.OrderBy(item => item.Key).Select(item => (Covariance + item.Key, item.Value)));
+        if (statistics.Fisher is { } fisher)
+        {
+            tensors.Add((FisherCount, tensor([fisher.Count])));
+            tensors.Add((FisherRows, fisher.Rows));
+            tensors.Add((FisherColumns, fisher.Columns));
+        }
+
+        SafetensorsWriter.Write(path, tensors, new Dictionary<string, string>());
+    }
+
+    /// <summary>Reads statistics; the tensors belong to the current dispose scope.</summary>
+    public static LayerStatistics Read(string path)
+    {
+        using var file = SafetensorsFile.Open(path);
+        return new LayerStatistics
+        {
+            InputMoments = file.Contains(Gram) ? new(file.Read(Count)[0].item<long>(), file.Read(InputSum), file.Read(Gram)) : null,
+            Covariances = file.Names.Where(name => name.StartsWith(Covariance, StringComparison.Ordinal))
+                .ToDictionary(name => Enum.Parse<StatisticKinds>(name[Covariance.Length..]), name => file.Read(name)),
+            Fisher = file.Contains(FisherRows) ? new(file.Read(FisherCount)[0].item<long>(), file.Read(FisherRows), file.Read(FisherColumns)) : null,
+        };
+    }
+}

@@ -1,0 +1,74 @@
+using System.Diagnostics;
+using PipelineDsl.Diagnostics;
+using PipelineDsl.Runtime.Data;
+using PipelineDsl.Runtime.Statistics;
+
+using static TorchSharp.torch;
+
+namespace PipelineDsl.Runtime.Engine;
+
+/// <summary>Makes sure that every layer's statistics are in the cache.</summary>
+/// <remarks>
+/// Where they are found depends on everything that flows into them, the user's code included. What a layer's result depends on
+/// is their content: when new code leaves the numbers as they were, nothing is solved again.
+/// </remarks>
+internal sealed class StatisticsPhase(IModelPipeline pipeline, PreparedRun run, ContentStore store, RunOptions options, IRunObserver observer)
+{
+    /// <summary>Raised when collectors change what they compute.</summary>
+    private const int CollectorVersion = 1;
+
+    /// <summary>The file with each layer's statistics, by path; layers that need none are absent.</summary>
+    public IReadOnlyDictionary<string, string> Collect(IReadOnlyList<LayerUnit> units, CancellationToken cancellation)
+    {
+        var keys = units.Where(unit => unit.Needs != StatisticKinds.None).ToDictionary(unit => unit.Path, Key);
+        var files = keys.ToDictionary(key => key.Key, key => store.Find(key.Value));
+        var missing = units.Where(unit => files.TryGetValue(unit.Path, out string? file) && file is null).ToDictionary(unit => unit.Path, unit => unit.Needs);
+        if (missing.Count > 0)
+        {
+            foreach (var (path, statistics) in Collect(missing, cancellation))
+            {
+                files[path] = store.Put(keys[path], file => StatisticsFile.Write(file, statistics));
+            }
+        }
+
+        return files.ToDictionary(file => file.Key, file => file.Value!);
+    }
+
+    private IReadOnlyDictionary<string, LayerStatistics> Collect(Dictionary<string, StatisticKinds> needs, CancellationToken cancellation)
+    {
+        var calibrate = run.Recipe.Calibrate ?? throw new PipelineException(
+            DiagnosticIds.MissingSetting, $"recipe '{run.Recipe.Name}' has steps that need calibration data; add 'calibrate'", run.Recipe.Span);
+        var watch = Stopwatch.StartNew();
+        observer.Progress($"{run.Recipe.Name}: calibrating {needs.Count} layers on {calibrate.Data}");
+        var data = DataSource.Open(run.Paths[RecipeFiles.Calibration], run.Paths.GetValueOrDefault(RecipeFiles.Tokenizer), calibrate.Samples, calibrate.SequenceLength);
+        var device = options.Device == "cuda" ? CUDA : CPU;
+        using var scope = NewDisposeScope();
+        run.Model.to(device);
+        var statistics = UserCode.Call(run.Recipe, "calibration failed", () => StatisticsCollector.Collect(
+            pipeline, run.Model, needs, () => pipeline.CalibrationBatches(data).Select(batch => batch.To(device)), calibrate.Span, cancellation));
+        run.Model.to(CPU);
+        observer.Record($"statistics {run.Recipe.Name} layers={needs.Count}");
+        observer.Progress($"{run.Recipe.Name}: calibrated in {watch.Elapsed.TotalSeconds:0.0} s");
+        return statistics;
+    }
+
+    private string Key(LayerUnit unit)
+    {
+        var calibrate = run.Recipe.Calibrate;
+        return new ContentKey("statistics")
+            .Add("collector", CollectorVersion)
+            .Add("tensors", TensorLibrary.Version)
+            .Add("device", options.Device)
+            .Add("code", options.CodeFingerprint)
+            .Add("model", run.Recipe.Model)
+            .Add("weights", run.Sources[RecipeFiles.Weights].Sha256)
+            .Add("data", run.Sources.GetValueOrDefault(RecipeFiles.Calibration)?.Sha256 ?? "")
+            .Add("tokenizer", run.Sources.GetValueOrDefault(RecipeFiles.Tokenizer)?.Sha256 ?? "")
+            .Add("samples", calibrate?.Samples ?? 0)
+            .Add("length", calibrate?.SequenceLength ?? 0)
+            .Add("seed", run.Recipe.Seed)
+            .Add("layer", unit.Path)
+            .Add("needs", unit.Needs.ToString())
+            .ToString();
+    }
+}

@@ -1,0 +1,133 @@
+using System.Reflection;
+using System.Runtime.Loader;
+using PipelineDsl.Diagnostics;
+using PipelineDsl.Runtime;
+using PipelineDsl.Runtime.Engine;
+using PipelineDsl.Runtime.Native;
+using TorchSharp;
+
+namespace PipelineDsl.Host;
+
+/// <summary>Runs every pipeline of an assembly.</summary>
+internal static class Worker
+{
+    /// <summary>Runs a request; false when something is wrong, which was then reported.</summary>
+    public static bool Run(Request request, CancellationToken cancellation)
+    {
+        Directory.CreateDirectory(Path.GetDirectoryName(request.Journal)!);
+        var observer = new ConsoleObserver(request);
+        observer.Record("run");
+        try
+        {
+            return RunAll(request, observer, cancellation);
+        }
+        catch (PipelineException failure)
+        {
+            observer.Report(failure.Diagnostic);
+            return false;
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            observer.Report(new(DiagnosticIds.FileFailed, Severity.Error, $"{failure.Message} Free the disk or the file and build again; finished layers are kept", SourceSpan.StartOf(request.OutputDirectory)));
+            return false;
+        }
+    }
+
+    private static bool RunAll(Request request, ConsoleObserver observer, CancellationToken cancellation)
+    {
+        NativeLibraries.Load();
+        torch.set_num_threads(1);
+        var assembly = AssemblyLoadContext.Default.LoadFromAssemblyPath(request.Assembly);
+        var runner = new PipelineRunner(OptionsFor(request, assembly), observer);
+        var results = new List<RunResult>();
+        bool succeeded = true;
+        foreach (var pipeline in Pipelines(assembly))
+        {
+            try
+            {
+                results.Add(runner.Run(pipeline, cancellation));
+            }
+            catch (PipelineException failure)
+            {
+                observer.Report(failure.Diagnostic);
+                succeeded = false;
+            }
+            catch (RunFailedException)
+            {
+                succeeded = false;
+            }
+        }
+
+        if (succeeded)
+        {
+            WriteLists(request, observer, results);
+        }
+
+        return succeeded;
+    }
+
+    private static IEnumerable<IModelPipeline> Pipelines(Assembly assembly) => assembly.GetCustomAttributes<PipelineEntryAttribute>()
+        .Select(entry => (IModelPipeline)Activator.CreateInstance(entry.Pipeline)!)
+        .OrderBy(pipeline => pipeline.Recipe.Name, StringComparer.Ordinal);
+
+    private static RunOptions OptionsFor(Request request, Assembly assembly) => new()
+    {
+        ProjectDirectory = request.ProjectDirectory,
+        OutputDirectory = request.OutputDirectory,
+        CacheDirectory = request.CacheDirectory.Length > 0 ? request.CacheDirectory : UserCache(),
+        Cores = request.Threads > 0 ? request.Threads : Math.Max(1, request.Cores),
+        Device = DeviceFor(request),
+        LockedMode = request.LockedMode,
+        UpdateLock = request.UpdateLock,
+        CodeFingerprint = CodeFingerprint.Of(assembly),
+    };
+
+    private static string DeviceFor(Request request)
+    {
+        bool available = request.Device != "cpu" && torch.cuda_is_available();
+        return request.Device == "cuda" && !available
+            ? throw new PipelineException(DiagnosticIds.NativeLibraryNotLoaded, "PipelineDslDevice is 'cuda' and there is no CUDA device or no CUDA build of libtorch; set TorchBackend, or use 'auto' or 'cpu'", request.ProjectDirectory)
+            : available ? "cuda" : "cpu";
+    }
+
+    private static string UserCache()
+    {
+        string home = Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } chosen
+            ? chosen
+            : OperatingSystem.IsWindows()
+                ? Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData)
+                : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache");
+        return Path.Combine(home, "pipelinedsl", "units");
+    }
+
+    /// <summary>What the build needs to know to copy, clean and skip; each list appears whole or not at all, the artifacts last.</summary>
+    private static void WriteLists(Request request, ConsoleObserver observer, List<RunResult> results)
+    {
+        string folder = Path.GetDirectoryName(request.ArtifactsList)!;
+        RemoveStale(request.OutputDirectory, results);
+        WriteLines(Path.Combine(folder, "inputs.list"), results.SelectMany(result => result.Inputs).Distinct().Order(StringComparer.Ordinal));
+        WriteLines(Path.Combine(folder, "diagnostics.list"), observer.Diagnostics);
+        WriteLines(request.ArtifactsList, results.SelectMany(result => result.Files.Select(file => $"{file}|models/{result.Recipe}/{Path.GetFileName(file)}")));
+    }
+
+    private static void WriteLines(string path, IEnumerable<string> lines)
+    {
+        string temporary = path + ".tmp";
+        File.WriteAllLines(temporary, lines);
+        File.Move(temporary, path, overwrite: true);
+    }
+
+    /// <summary>Artifacts of recipes that are gone go too.</summary>
+    private static void RemoveStale(string outputDirectory, List<RunResult> results)
+    {
+        if (!Directory.Exists(outputDirectory))
+        {
+            return;
+        }
+
+        foreach (string folder in Directory.GetDirectories(outputDirectory).Where(folder => results.All(result => result.Recipe != Path.GetFileName(folder))))
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+}

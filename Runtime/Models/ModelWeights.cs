@@ -1,0 +1,50 @@
+using PipelineDsl.Diagnostics;
+using PipelineDsl.Recipes;
+using PipelineDsl.Runtime.Engine;
+using PipelineDsl.Runtime.Formats.Safetensors;
+
+using static TorchSharp.torch;
+
+namespace PipelineDsl.Runtime.Models;
+
+/// <summary>Puts stored weights into a model whose tensors have the same names and shapes.</summary>
+internal static class ModelWeights
+{
+    /// <summary>Copies every tensor into the model.</summary>
+    /// <exception cref="PipelineException">PDSL3003: a parameter is missing or a shape differs.</exception>
+    public static void Load(nn.Module model, WeightStore weights, Recipe recipe, IRunObserver observer)
+    {
+        using var noGradients = no_grad();
+        var state = model.state_dict();
+        var parameters = model.named_parameters().Select(item => item.name).ToHashSet(StringComparer.Ordinal);
+        var missing = state.Keys.Where(name => !weights.Names.Contains(name)).ToLookup(parameters.Contains);
+        if (missing[true].FirstOrDefault() is { } absent)
+        {
+            throw Unfit(recipe, $"'{recipe.Weights}' has no tensor for {missing[true].Count()} of the model's parameters, first '{absent}'{NearestName.Hint(absent, weights.Names)}; name the model's members as the weights name their tensors");
+        }
+
+        foreach (string name in missing[false])
+        {
+            observer.Report(new(DiagnosticIds.WeightsDoNotFitModel, Severity.Warning, $"'{recipe.Weights}' has no tensor for the buffer '{name}'; it keeps what the constructor gave it", recipe.WeightsSpan));
+        }
+
+        var unused = weights.Names.Where(name => !state.ContainsKey(name)).ToList();
+        if (unused.Count > 0)
+        {
+            observer.Report(new(DiagnosticIds.WeightsDoNotFitModel, Severity.Warning, $"the model has no place for {unused.Count} tensors of '{recipe.Weights}', first '{unused[0]}'; they are left out of the artifact", recipe.WeightsSpan));
+        }
+
+        foreach (var (name, tensor) in state.Where(item => weights.Names.Contains(item.Key)))
+        {
+            if (!weights.Info(name).Shape.SequenceEqual(tensor.shape))
+            {
+                throw Unfit(recipe, $"'{name}' is [{string.Join(", ", weights.Info(name).Shape)}] in '{recipe.Weights}' and [{string.Join(", ", tensor.shape)}] in the model; use the weights that belong to this model");
+            }
+
+            using var source = weights.Read(name);
+            tensor.copy_(source);
+        }
+    }
+
+    private static PipelineException Unfit(Recipe recipe, string message) => new(DiagnosticIds.WeightsDoNotFitModel, message, recipe.WeightsSpan);
+}

@@ -1,0 +1,45 @@
+using PipelineDsl.Runtime.Numerics;
+
+using static TorchSharp.torch;
+
+namespace PipelineDsl.Runtime.Statistics;
+
+/// <summary>The sums over one distinct input, shared by every layer that reads it.</summary>
+/// <param name="leader">The path of the layer whose hook adds to the sums.</param>
+/// <param name="kinds">What is summed.</param>
+/// <param name="columns">The width of the input.</param>
+internal sealed class InputSums(string leader, StatisticKinds kinds, long columns)
+{
+    private readonly InputAccumulator? moments = kinds.HasFlag(StatisticKinds.InputMoments) ? new(columns) : null;
+
+    private readonly Dictionary<StatisticKinds, CovarianceAccumulator> covariances = new[]
+    {
+        StatisticKinds.ContextCovariance, StatisticKinds.ContextCovarianceSignedMax, StatisticKinds.ContextCovarianceUnscaled,
+    }.Where(kind => kinds.HasFlag(kind)).ToDictionary(kind => kind, kind => new CovarianceAccumulator(columns, kind));
+
+    /// <summary>The path of the layer whose hook adds to the sums.</summary>
+    public string Leader { get; } = leader;
+
+    /// <summary>What is summed.</summary>
+    public StatisticKinds Kinds { get; } = kinds;
+
+    /// <summary>The moments, or null when not asked for.</summary>
+    public InputMoments? Moments => moments is null ? null : new(moments.Count, moments.Sum, moments.Gram);
+
+    /// <summary>The covariances asked for.</summary>
+    public IReadOnlyDictionary<StatisticKinds, Tensor> Covariances => covariances.ToDictionary(item => item.Key, item => item.Value.Mean());
+
+    /// <summary>Adds an input [samples, …, columns]; the first axis counts samples.</summary>
+    public void Add(Tensor x)
+    {
+        using var scope = NewDisposeScope();
+        moments?.Add(x.reshape(-1, x.shape[^1]));
+        foreach (var covariance in covariances.Values)
+        {
+            for (long i = 0; i < x.shape[0]; i++)
+            {
+                covariance.Add(x[i].reshape(-1, x.shape[^1]));
+            }
+        }
+    }
+}

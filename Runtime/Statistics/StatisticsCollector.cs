@@ -1,0 +1,220 @@
+using PipelineDsl.Diagnostics;
+using PipelineDsl.Runtime.Data;
+using PipelineDsl.Runtime.Models;
+using PipelineDsl.Runtime.Numerics;
+using TorchSharp;
+
+using static TorchSharp.torch;
+
+namespace PipelineDsl.Runtime.Statistics;
+
+/// <summary>Runs calibration data through the user's own model and collects what each layer's steps ask for.</summary>
+/// <remarks>
+/// Layers that read the same tensor share one set of sums: which do is seen in the first batch. A model that
+/// later feeds them different tensors is collected again without sharing.
+/// </remarks>
+internal sealed class StatisticsCollector
+{
+    private const StatisticKinds AnyCovariance =
+        StatisticKinds.ContextCovariance | StatisticKinds.ContextCovarianceSignedMax | StatisticKinds.ContextCovarianceUnscaled;
+
+    private readonly IModelPipeline pipeline;
+    private readonly nn.Module model;
+    private readonly IReadOnlyDictionary<string, StatisticKinds> needs;
+    private readonly Dictionary<string, InputSums> inputs = [];
+    private readonly Dictionary<string, FisherAccumulator> fisher = [];
+    private readonly Dictionary<string, Tensor> leaders = [];
+    private readonly bool share;
+    private string? latestLeader;
+    private bool sharingBroken;
+
+    private StatisticsCollector(IModelPipeline pipeline, nn.Module model, IReadOnlyDictionary<string, StatisticKinds> needs, bool share)
+    {
+        this.pipeline = pipeline;
+        this.model = model;
+        this.needs = needs;
+        this.share = share;
+    }
+
+    /// <summary>Collects statistics; the caller owns the tensors in the result.</summary>
+    /// <param name="pipeline">The pipeline that runs the model.</param>
+    /// <param name="model">The model, with its original weights.</param>
+    /// <param name="needs">What each layer's steps ask for, by path.</param>
+    /// <param name="batches">Opens the calibration batches; asked for again for gradients.</param>
+    /// <param name="span">Where the recipe names the data, for messages.</param>
+    /// <param name="cancellation">Stops between batches.</param>
+    /// <exception cref="PipelineException">PDSL3006: a layer was never called.</exception>
+    public static IReadOnlyDictionary<string, LayerStatistics> Collect(
+        IModelPipeline pipeline,
+        nn.Module model,
+        IReadOnlyDictionary<string, StatisticKinds> needs,
+        Func<IEnumerable<Batch>> batches,
+        SourceSpan span,
+        CancellationToken cancellation)
+    {
+        var collector = new StatisticsCollector(pipeline, model, needs, share: true);
+        model.eval();
+        collector.CollectInputs(batches(), cancellation);
+        if (collector.sharingBroken)
+        {
+            collector = new StatisticsCollector(pipeline, model, needs, share: false);
+            collector.CollectInputs(batches(), cancellation);
+        }
+
+        collector.CollectFisher(batches(), cancellation);
+        return collector.Result(span);
+    }
+
+    private IEnumerable<ModelLayer> LayersThatNeed(StatisticKinds kinds) =>
+        ModelLayer.Find(model).Where(layer => needs.TryGetValue(layer.Path, out var need) && (need & kinds) != 0);
+
+    private void CollectInputs(IEnumerable<Batch> batches, CancellationToken cancellation)
+    {
+        var layers = LayersThatNeed(AnyCovariance | StatisticKinds.InputMoments).ToList();
+        if (layers.Count == 0)
+        {
+            return;
+        }
+
+        var hooks = layers.Select(layer => ((nn.Module<Tensor, Tensor>)layer.Module).register_forward_pre_hook((_, x) => Observe(layer, x))).ToList();
+        try
+        {
+            using var noGradients = no_grad();
+            foreach (var batch in batches)
+            {
+                using (batch)
+                {
+                    cancellation.ThrowIfCancellationRequested();
+                    using var scope = NewDisposeScope();
+                    pipeline.Run(model, batch);
+                    ForgetBatch();
+                }
+            }
+        }
+        finally
+        {
+            hooks.ForEach(hook => hook.remove());
+            ForgetBatch();
+        }
+    }
+
+    private Tensor Observe(ModelLayer layer, Tensor x)
+    {
+        if (!inputs.TryGetValue(layer.Path, out var sums))
+        {
+            inputs[layer.Path] = sums = SumsFor(layer, x);
+        }
+
+        if (sums.Leader != layer.Path)
+        {
+            sharingBroken |= !SameInput(sums.Leader, x);
+            return x;
+        }
+
+        sums.Add(x);
+        latestLeader = layer.Path;
+        if (leaders.Remove(layer.Path, out var before))
+        {
+            before.Dispose();
+        }
+
+        leaders[layer.Path] = x.alias().DetachFromDisposeScope();
+        return x;
+    }
+
+    /// <summary>Queries, keys and values read the tensor that was seen last; so do gate and up.</summary>
+    private InputSums SumsFor(ModelLayer layer, Tensor x)
+    {
+        bool shared = share && latestLeader is not null && inputs[latestLeader].Kinds == needs[layer.Path] && SameInput(latestLeader, x);
+        return shared ? inputs[latestLeader!] : new InputSums(layer.Path, needs[layer.Path], x.shape[^1]);
+    }
+
+    private bool SameInput(string leader, Tensor x) =>
+        leaders.TryGetValue(leader, out var seen) && (seen.Handle == x.Handle || (seen.shape.SequenceEqual(x.shape) && equal(seen, x)));
+
+    private void ForgetBatch()
+    {
+        foreach (var seen in leaders.Values)
+        {
+            seen.Dispose();
+        }
+
+        leaders.Clear();
+        latestLeader = null;
+    }
+
+    private void CollectFisher(IEnumerable<Batch> batches, CancellationToken cancellation)
+    {
+        var layers = LayersThatNeed(StatisticKinds.Fisher).ToList();
+        if (layers.Count == 0)
+        {
+            return;
+        }
+
+        foreach (var parameter in model.parameters())
+        {
+            parameter.requires_grad = false;
+        }
+
+        layers.ForEach(layer => layer.Weight.requires_grad = true);
+        foreach (var batch in batches)
+        {
+            using (batch)
+            {
+                for (long i = 0; i < batch.Input.shape[0]; i++)
+                {
+                    cancellation.ThrowIfCancellationRequested();
+                    AddGradients(layers, batch, i);
+                }
+            }
+        }
+
+        layers.ForEach(layer => layer.Weight.requires_grad = false);
+    }
+
+    /// <summary>One backward pass per sample: the square of a mean gradient is not the mean of squared gradients.</summary>
+    private void AddGradients(List<ModelLayer> layers, Batch batch, long sample)
+    {
+        using var scope = NewDisposeScope();
+        var single = new Batch(batch.Input.narrow(0, sample, 1), batch.Target?.narrow(0, sample, 1));
+        pipeline.Loss(model, single).backward();
+        foreach (var layer in layers)
+        {
+            if (layer.Weight.grad is not { } gradient)
+            {
+                continue;
+            }
+
+            if (!fisher.TryGetValue(layer.Path, out var sums))
+            {
+                fisher[layer.Path] = sums = new FisherAccumulator(layer.Shape!.Rows, layer.Shape.Columns);
+            }
+
+            sums.Add(gradient.flatten(1));
+            gradient.zero_();
+        }
+    }
+
+    private Dictionary<string, LayerStatistics> Result(SourceSpan span)
+    {
+        var result = new Dictionary<string, LayerStatistics>(StringComparer.Ordinal);
+        foreach (var (path, need) in needs.Where(need => need.Value != StatisticKinds.None))
+        {
+            bool reached = ((need & (AnyCovariance | StatisticKinds.InputMoments)) == 0 || inputs.ContainsKey(path)) &&
+                ((need & StatisticKinds.Fisher) == 0 || fisher.ContainsKey(path));
+            if (!reached)
+            {
+                throw new PipelineException(DiagnosticIds.LayerNotReached, $"calibration never reached '{path}': the model does not use it, or calls 'forward' on it where hooks need 'call'", span);
+            }
+
+            result[path] = new LayerStatistics
+            {
+                InputMoments = inputs.GetValueOrDefault(path)?.Moments,
+                Covariances = inputs.GetValueOrDefault(path)?.Covariances ?? new Dictionary<StatisticKinds, Tensor>(),
+                Fisher = fisher.TryGetValue(path, out var sums) ? new(sums.Count, sums.Rows(), sums.Columns()) : null,
+            };
+        }
+
+        return result;
+    }
+}
