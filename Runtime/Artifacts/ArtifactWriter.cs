@@ -90,7 +90,7 @@ internal sealed class ArtifactWriter : IDisposable
     private void WriteWeights(SolvedLayers solved)
     {
         var replaced = new HashSet<string>(StringComparer.Ordinal);
-        var entries = new List<TensorEntry>();
+        var entries = new List<PendingTensor>();
         foreach (var layer in solved.Layers.Values)
         {
             replaced.Add(layer.Unit.Layer.WeightName);
@@ -99,14 +99,14 @@ internal sealed class ArtifactWriter : IDisposable
                 replaced.Add(layer.Unit.Layer.BiasName);
             }
 
-            entries.AddRange(layer.Result.Tensors().Select(leaf => TensorEntry.Of(layer.Unit.Path + "." + leaf.Name, leaf.Tensor)));
+            entries.AddRange(layer.Result.Tensors().Select(leaf => PendingTensor.Of(layer.Unit.Path + "." + leaf.Name, leaf.Tensor)));
         }
 
         foreach (string name in run.Model.state_dict().Keys.Where(name => run.Weights.Contains(name) && !replaced.Contains(name)).Order(StringComparer.Ordinal))
         {
             var info = run.Weights.Info(name);
             kept.Add(new(name, info.Shape, info.ByteCount));
-            entries.Add(run.Weights.Entry(name));
+            entries.Add(new(name, info.Type, info.Shape, () => run.Weights.Read(name)));
         }
 
         string path = Path.Combine(staging, ArtifactFiles.Weights);

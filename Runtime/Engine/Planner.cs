@@ -22,6 +22,11 @@ internal sealed class Planner(RunOptions options, IRunObserver observer)
         var model = UserCode.Call(recipe, "its constructor failed", pipeline.CreateModule);
         try
         {
+            foreach (var warning in weights.Warnings)
+            {
+                observer.Report(warning);
+            }
+
             ModelWeights.Load(model, weights, recipe, observer);
             model.eval();
             var sources = files.Describe(weights);

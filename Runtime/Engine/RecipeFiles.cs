@@ -65,7 +65,7 @@ internal sealed class RecipeFiles
         {
             string path = Paths[role];
             described[role] = role == Weights
-                ? new(name, weights.Digest(), weights.Names.Sum(tensor => weights.Info(tensor).ByteCount))
+                ? new(name, weights.FileDigest(), weights.Names.Sum(tensor => weights.Info(tensor).ByteCount))
                 : new(name, Digest(path), new FileInfo(path).Length);
         }
 

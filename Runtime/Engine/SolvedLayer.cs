@@ -34,7 +34,7 @@ internal sealed record SolvedLayer(
             ["spectrum"] = JsonSerializer.SerializeToNode(Spectrum),
             ["weight"] = Weight.Describe(),
         };
-        SafetensorsWriter.Write(path, Tensors(), new Dictionary<string, string> { [MetadataKey] = description.ToJsonString() });
+        SafetensorsWriter.Write(path, Tensors().Select(item => KeyValuePair.Create(item.Name, item.Tensor)), new Dictionary<string, string> { [MetadataKey] = description.ToJsonString() });
     }
 
     /// <summary>Reads a result; the caller owns it.</summary>
@@ -54,8 +54,7 @@ internal sealed record SolvedLayer(
     }
 
     /// <summary>Every stored tensor by its name below the layer's path; still owned by this result.</summary>
-    public IReadOnlyList<(string Name, Tensor Tensor)> Tensors() =>
-        Bias is null ? [.. Weight.Leaves()] : [.. Weight.Leaves(), (BiasName, Bias)];
+    public IReadOnlyList<(string Name, Tensor Tensor)> Tensors() => Bias is null ? [.. Weight.Leaves()] : [.. Weight.Leaves(), (BiasName, Bias)];
 
     /// <inheritdoc/>
     public void Dispose()

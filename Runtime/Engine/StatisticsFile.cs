@@ -20,23 +20,27 @@ internal static class StatisticsFile
     public static void Write(string path, LayerStatistics statistics)
     {
         using var scope = NewDisposeScope();
-        var tensors = new List<(string, Tensor)>();
+        var tensors = new Dictionary<string, Tensor>(StringComparer.Ordinal);
         if (statistics.InputMoments is { } moments)
         {
-            tensors.Add((Count, tensor([moments.Count])));
-            tensors.Add((InputSum, moments.Sum));
-            tensors.Add((Gram, moments.Gram));
+            tensors.Add(Count, tensor([moments.Count]));
+            tensors.Add(InputSum, moments.Sum);
+            tensors.Add(Gram, moments.Gram);
         }
 
-        tensors.AddRange(statistics.Covariances.OrderBy(item => item.Key).Select(item => (Covariance + item.Key, item.Value)));
+        foreach (var (kind, covariance) in statistics.Covariances)
+        {
+            tensors.Add(Covariance + kind, covariance);
+        }
+
         if (statistics.Fisher is { } fisher)
         {
-            tensors.Add((FisherCount, tensor([fisher.Count])));
-            tensors.Add((FisherRows, fisher.Rows));
-            tensors.Add((FisherColumns, fisher.Columns));
+            tensors.Add(FisherCount, tensor([fisher.Count]));
+            tensors.Add(FisherRows, fisher.Rows);
+            tensors.Add(FisherColumns, fisher.Columns);
         }
 
-        SafetensorsWriter.Write(path, tensors, new Dictionary<string, string>());
+        SafetensorsWriter.Write(path, tensors);
     }
 
     /// <summary>Reads statistics; the tensors belong to the current dispose scope.</summary>

@@ -1,0 +1,202 @@
+using PipelineDsl.Diagnostics;
+using PipelineDsl.Recipes;
+using PipelineDsl.Runtime.Artifacts;
+using PipelineDsl.Runtime.Engine;
+using PipelineDsl.Runtime.Formats.Safetensors;
+
+using static TorchSharp.torch;
+
+namespace PipelineDsl.Runtime.Tests.Engine;
+
+public sealed class PipelineRunnerTests : IDisposable
+{
+    private readonly TwoLayersProject project = new();
+
+    private static Recipe Balanced(int rank = 4) => TwoLayersProject.Recipe(
+        ("first", [new Decompose { Rank = rank, Orientation = Orientation.Whitened }]),
+        ("second", [new Quantize { Bits = 8, GroupSize = 8 }]),
+        ("twin", [new Decompose { Rank = 2, Orientation = Orientation.Context }, new Quantize { Bits = 4 }]));
+
+    public void Dispose() => project.Dispose();
+
+    [Fact]
+    public void A_run_leaves_weights_manifest_and_reports()
+    {
+        var run = project.NewRun();
+        var result = run.Execute(new TwoLayersPipeline(Balanced()));
+        result.Files.Select(Path.GetFileName).ShouldBe(ArtifactFiles.All, ignoreOrder: true);
+        result.Files.ShouldAllBe(file => File.Exists(file));
+        result.Manifest.Bytes.After.ShouldBeLessThan(result.Manifest.Bytes.Before);
+        result.Manifest.Layers.Select(layer => layer.Path).ShouldBe(["first", "second", "twin"]);
+        result.Manifest.Quality!.Before.ShouldBe(1);
+        run.Diagnostics.ShouldBeEmpty();
+        Directory.GetFileSystemEntries(project.In("models")).ShouldBe([run.Artifact]);
+    }
+
+    [Fact]
+    public void Predicted_bytes_are_the_bytes_that_are_stored()
+    {
+        var result = project.NewRun().Execute(new TwoLayersPipeline(Balanced()));
+        string locked = File.ReadAllText(project.In("small.recipe.lock.yaml"));
+        foreach (var layer in result.Manifest.Layers)
+        {
+            locked.ShouldContain($"{layer.Path}: {{ bytes: {layer.BytesBefore}, bytesAfter: {layer.BytesAfter},");
+        }
+    }
+
+    [Fact]
+    public void A_second_run_solves_nothing_and_changes_no_byte()
+    {
+        var first = project.NewRun();
+        first.Execute(new TwoLayersPipeline(Balanced()));
+        byte[] weights = first.Bytes(ArtifactFiles.Weights);
+        byte[] manifest = first.Bytes(ArtifactFiles.Manifest);
+        var time = File.GetLastWriteTimeUtc(Path.Combine(first.Artifact, ArtifactFiles.Weights));
+        var second = project.NewRun();
+        second.Execute(new TwoLayersPipeline(Balanced()));
+        second.SolvedLayers.ShouldBeEmpty();
+        second.Journal.ShouldBe(["recipe small solved=0 cached=3"]);
+        second.Bytes(ArtifactFiles.Weights).ShouldBe(weights);
+        second.Bytes(ArtifactFiles.Manifest).ShouldBe(manifest);
+        File.GetLastWriteTimeUtc(Path.Combine(first.Artifact, ArtifactFiles.Weights)).ShouldBe(time);
+    }
+
+    [Fact]
+    public void Two_clean_runs_give_the_same_bytes_whatever_the_number_of_cores()
+    {
+        var one = project.NewRun("one", "cache1");
+        var two = project.NewRun("two", "cache2");
+        one.Execute(new TwoLayersPipeline(Balanced()), cores: 1);
+        two.Execute(new TwoLayersPipeline(Balanced()), cores: 3);
+        two.Bytes(ArtifactFiles.Weights).ShouldBe(one.Bytes(ArtifactFiles.Weights));
+        two.Bytes(ArtifactFiles.Manifest).ShouldBe(one.Bytes(ArtifactFiles.Manifest));
+    }
+
+    [Fact]
+    public void A_changed_rank_solves_that_layer_alone()
+    {
+        project.NewRun().Execute(new TwoLayersPipeline(Balanced(rank: 4)));
+        var again = project.NewRun();
+        again.Execute(new TwoLayersPipeline(Balanced(rank: 5)));
+        again.SolvedLayers.ShouldBe(["first"]);
+        again.Journal.ShouldNotContain(entry => entry.StartsWith("statistics", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Changed_code_calibrates_again_and_solves_nothing_when_the_numbers_stay()
+    {
+        project.NewRun().Execute(new TwoLayersPipeline(Balanced()));
+        var again = project.NewRun();
+        again.Execute(new TwoLayersPipeline(Balanced()), code: "2");
+        again.SolvedLayers.ShouldBeEmpty();
+        again.Journal.ShouldContain("statistics small layers=2");
+    }
+
+    [Fact]
+    public void A_damaged_cache_entry_is_dropped_and_redone()
+    {
+        var first = project.NewRun();
+        first.Execute(new TwoLayersPipeline(Balanced()));
+        byte[] weights = first.Bytes(ArtifactFiles.Weights);
+        foreach (string file in Directory.GetFiles(project.In("cache/cas"), "*", SearchOption.AllDirectories))
+        {
+            byte[] content = File.ReadAllBytes(file);
+            content[^1] ^= 1;
+            File.WriteAllBytes(file, content);
+        }
+
+        var again = project.NewRun();
+        again.Execute(new TwoLayersPipeline(Balanced()));
+        again.SolvedLayers.ShouldBe(["first", "second", "twin"]);
+        again.Bytes(ArtifactFiles.Weights).ShouldBe(weights);
+    }
+
+    [Fact]
+    public void A_failed_gate_names_the_costly_layers_and_keeps_the_previous_artifact()
+    {
+        var first = project.NewRun();
+        first.Execute(new TwoLayersPipeline(Balanced()));
+        byte[] manifest = first.Bytes(ArtifactFiles.Manifest);
+        var harsh = TwoLayersProject.Recipe(("**", [new Decompose { Rank = 1 }])) with
+        {
+            Evaluate = new(TwoLayersProject.DataFile, Metric.Accuracy, 2, 0.01, TwoLayersProject.Span(5), TwoLayersProject.Span(4)),
+        };
+        var failure = Should.Throw<PipelineException>(() => project.NewRun(updateLock: true).Execute(new TwoLayersPipeline(harsh)));
+        failure.Diagnostic.Id.ShouldBe(DiagnosticIds.GateFailed);
+        failure.Diagnostic.Span.Line.ShouldBe(5);
+        failure.Message.ShouldContain("'first'");
+        first.Bytes(ArtifactFiles.Manifest).ShouldBe(manifest);
+        Directory.GetFileSystemEntries(project.In("models")).ShouldBe([first.Artifact]);
+    }
+
+    [Fact]
+    public void Locked_mode_refuses_a_plan_that_differs_and_names_the_layer()
+    {
+        project.NewRun().Execute(new TwoLayersPipeline(Balanced()));
+        project.NewRun(locked: true).Execute(new TwoLayersPipeline(Balanced()));
+        var failure = Should.Throw<PipelineException>(() => project.NewRun(locked: true).Execute(new TwoLayersPipeline(Balanced(rank: 5))));
+        failure.Diagnostic.Id.ShouldBe(DiagnosticIds.PlanDiffersFromLock);
+        failure.Message.ShouldContain("layer 'first'");
+        failure.Message.ShouldNotContain("'twin'");
+    }
+
+    [Fact]
+    public void A_layer_called_through_forward_is_reported_by_name()
+    {
+        var failure = Should.Throw<PipelineException>(() => project.NewRun().Execute(new TwoLayersPipeline(Balanced(), bypassHooks: true)));
+        failure.Diagnostic.Id.ShouldBe(DiagnosticIds.LayerNotReached);
+        failure.Message.ShouldContain("'first'");
+        failure.Message.ShouldContain("'call'");
+    }
+
+    [Fact]
+    public void A_missing_file_is_an_error_where_the_recipe_names_it()
+    {
+        var failure = Should.Throw<PipelineException>(() => project.NewRun().Execute(new TwoLayersPipeline(Balanced() with { Weights = "weigths.safetensors" })));
+        failure.Diagnostic.Id.ShouldBe(DiagnosticIds.MissingFile);
+        failure.Diagnostic.Span.Line.ShouldBe(2);
+        failure.Message.ShouldContain("did you mean 'weights.safetensors'");
+    }
+
+    [Fact]
+    public void Weights_of_another_model_are_refused()
+    {
+        using var wrong = zeros(3, 3);
+        SafetensorsWriter.Write(project.In("other.safetensors"), new Dictionary<string, Tensor> { ["first.weight"] = wrong });
+        var failure = Should.Throw<PipelineException>(() => project.NewRun().Execute(new TwoLayersPipeline(Balanced() with { Weights = "other.safetensors" })));
+        failure.Diagnostic.Id.ShouldBe(DiagnosticIds.WeightsDoNotFitModel);
+    }
+
+    [Fact]
+    public void Not_a_number_in_the_weights_is_an_error_that_names_the_layer()
+    {
+        using (var model = new TwoLayers())
+        using (no_grad())
+        {
+            model.state_dict()["first.weight"].fill_(float.NaN);
+            SafetensorsWriter.Write(project.In("nan.safetensors"), model.state_dict());
+        }
+
+        var failure = Should.Throw<PipelineException>(() => project.NewRun().Execute(new TwoLayersPipeline(TwoLayersProject.Recipe(("first", [new Decompose { Rank = 2 }])) with { Weights = "nan.safetensors" })));
+        failure.Diagnostic.Id.ShouldBe(DiagnosticIds.LayerFailed);
+        failure.Message.ShouldContain("'first'");
+    }
+
+    [Fact]
+    public void A_cancelled_run_leaves_nothing_half_written()
+    {
+        using var cancelled = new CancellationTokenSource();
+        cancelled.Cancel();
+        Should.Throw<OperationCanceledException>(() => project.NewRun().Execute(new TwoLayersPipeline(Balanced()), cancellation: cancelled.Token));
+        Directory.Exists(project.In("models")).ShouldBeFalse();
+    }
+
+    [Fact]
+    public void A_run_leaves_no_live_tensors()
+    {
+        project.NewRun().Execute(new TwoLayersPipeline(Balanced()));
+        long before = TorchSharp.DisposeScopeManager.Statistics.ThreadTotalLiveCount;
+        project.NewRun("again", "cache-again").Execute(new TwoLayersPipeline(Balanced()));
+        TorchSharp.DisposeScopeManager.Statistics.ThreadTotalLiveCount.ShouldBeLessThanOrEqualTo(before);
+    }
+}
