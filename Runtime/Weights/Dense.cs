@@ -9,7 +9,9 @@ namespace PipelineDsl.Runtime.Weights;
 public sealed class Dense(Tensor matrix) : Expression
 {
     /// <summary>The matrix, owned by this expression.</summary>
-    public Tensor Matrix { get; } = matrix.DetachFromDisposeScope();
+    public Tensor Matrix { get; } = matrix.dim() == 2
+        ? matrix.DetachFromDisposeScope()
+        : throw new ArgumentException($"a weight has two dimensions, not {matrix.dim()}", nameof(matrix));
 
     /// <inheritdoc/>
     public override long Rows => Matrix.shape[0];
@@ -21,10 +23,14 @@ public sealed class Dense(Tensor matrix) : Expression
     public override string Form => "dense";
 
     /// <inheritdoc/>
-    public override Tensor Materialize() => Matrix.dtype == float64 ? Matrix.clone() : Matrix.to_type(float32, copy: true);
+    public override Tensor Materialize() => Matrix.to(Dtypes.Wide(Matrix.dtype), copy: true);
 
     /// <inheritdoc/>
-    public override Tensor Apply(Tensor x) => nn.functional.linear(x, Matrix.dtype == x.dtype ? Matrix : Matrix.to(x.dtype));
+    public override Tensor Apply(Tensor x)
+    {
+        using var scope = NewDisposeScope();
+        return nn.functional.linear(x, Matrix.dtype == x.dtype ? Matrix : Matrix.to(x.dtype)).MoveToOuterDisposeScope();
+    }
 
     /// <inheritdoc/>
     public override IEnumerable<(string Name, Tensor Tensor)> Leaves() => [("weight", Matrix)];
@@ -34,6 +40,9 @@ public sealed class Dense(Tensor matrix) : Expression
 
     /// <inheritdoc/>
     public override Expression RewriteDense(Func<Dense, Expression> rewrite) => rewrite(this);
+
+    internal static Dense Read(DescriptionReader description) =>
+        description.Owning(leaves => new Dense(leaves.Tensor("weight", [description.Rows, description.Columns], Dtypes.Real)));
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)

@@ -48,6 +48,29 @@ public abstract class Expression : IDisposable
     /// <exception cref="InvalidDataException">The description is damaged or the leaves do not fit it.</exception>
     public static Expression Read(JsonObject description, Func<string, Tensor> leaf) => ExpressionReader.Read(description, leaf, "");
 
+    /// <summary>The leaves of this form as a part of another one.</summary>
+    internal IEnumerable<(string Name, Tensor Tensor)> LeavesOf(string part) => Leaves().Select(leaf => ($"{part}.{leaf.Name}", leaf.Tensor));
+
+    /// <summary>The parts with each dense matrix rewritten; none is left behind when one fails.</summary>
+    private protected Expression[] RewriteParts(Func<Dense, Expression> rewrite)
+    {
+        var rewritten = new List<Expression>();
+        try
+        {
+            foreach (var part in Parts)
+            {
+                rewritten.Add(part.RewriteDense(rewrite));
+            }
+
+            return [.. rewritten];
+        }
+        catch
+        {
+            rewritten.ForEach(part => part.Dispose());
+            throw;
+        }
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {

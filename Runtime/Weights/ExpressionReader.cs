@@ -7,9 +7,37 @@ namespace PipelineDsl.Runtime.Weights;
 /// <summary>Rebuilds expressions from descriptions; the one place that knows every form's name.</summary>
 internal static class ExpressionReader
 {
-    public static Expression Read(JsonObject description, Func<string, Tensor> leaf, string prefix) => (string?)description["form"] switch
+    public static Expression Read(JsonObject description, Func<string, Tensor> leaf, string prefix)
     {
-        "dense" => new Dense(leaf(prefix + "weight")),
-        var form => throw new InvalidDataException($"unknown weight form '{form}'"),
-    };
+        try
+        {
+            return Read(new(description, leaf, prefix, 0));
+        }
+        catch (ArgumentException damage)
+        {
+            // JsonObject reports a duplicate key this way, when it is first looked into.
+            throw new InvalidDataException($"damaged weight description: {damage.Message}", damage);
+        }
+    }
+
+    public static Expression Read(DescriptionReader description)
+    {
+        Expression expression = description.Form switch
+        {
+            "dense" => Dense.Read(description),
+            "grid" => Grid.Read(description),
+            "product" => Product.Read(description),
+            "scaled" => Scaled.Read(description),
+            "sum" => Sum.Read(description),
+            var form => throw new InvalidDataException($"unknown weight form '{form}'"),
+        };
+        if (expression.Rows == description.Rows && expression.Columns == description.Columns)
+        {
+            return expression;
+        }
+
+        string actual = $"{expression.Rows} × {expression.Columns}";
+        expression.Dispose();
+        throw new InvalidDataException($"a weight is described as {description.Rows} × {description.Columns}; its leaves make {actual}");
+    }
 }

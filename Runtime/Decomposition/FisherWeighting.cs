@@ -1,0 +1,70 @@
+using PipelineDsl.Runtime.Numerics;
+
+using static TorchSharp.torch;
+
+namespace PipelineDsl.Runtime.Decomposition;
+
+/// <summary>Which side of a weight carries the Fisher information.</summary>
+public enum FisherAxis
+{
+    /// <summary>Input features, as the paper has it (a row of its weight is an input feature).</summary>
+    Input,
+
+    /// <summary>Output features.</summary>
+    Output,
+
+    /// <summary>Both; exact for a Fisher matrix of rank one.</summary>
+    Both,
+}
+
+/// <summary>Fisher-weighted low-rank factors (FWSVD, arXiv:2207.00112, section 4).</summary>
+/// <param name="Factors">B [m, r] and A [r, n]; in the caller's dispose scope.</param>
+/// <param name="Spectrum">Singular values of diag(a) W diag(c), descending.</param>
+public sealed record FisherWeighting(FactorPair Factors, double[] Spectrum)
+{
+    /// <summary>The weights of one side: √sum, raised to a share of the largest so that they can be divided by: the floor of the paper's re-implementations.</summary>
+    /// <param name="sums">Fisher sums of the side [m] or [n] float64.</param>
+    /// <param name="relativeFloor">The smallest share of the largest weight.</param>
+    /// <returns>[m] or [n]; all zero where the sums are (a dead layer). The caller owns it.</returns>
+    public static Tensor Weights(Tensor sums, double relativeFloor)
+    {
+        using var scope = NewDisposeScope();
+        var weights = sums.sqrt();
+        return maximum(weights, weights.max() * relativeFloor).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Factors of W in the norm Σ a_i² c_j² (W − W')_ij².</summary>
+    /// <param name="weight">W [m, n] float64.</param>
+    /// <param name="rowWeights">a [m]; used for <see cref="FisherAxis.Output"/> and <see cref="FisherAxis.Both"/>, above 0 for the latter.</param>
+    /// <param name="columnWeights">c [n]; used for <see cref="FisherAxis.Input"/> and <see cref="FisherAxis.Both"/>.</param>
+    /// <param name="axis">Which sides count.</param>
+    /// <param name="rank">r.</param>
+    /// <param name="fuse">Which factor carries the singular values.</param>
+    public static FisherWeighting Of(Tensor weight, Tensor rowWeights, Tensor columnWeights, FisherAxis axis, int rank, SigmaFuse fuse = SigmaFuse.Both)
+    {
+        using var scope = NewDisposeScope();
+        if (axis == FisherAxis.Output)
+        {
+            return Mirrored(weight, rowWeights, rank, fuse);
+        }
+
+        var rows = axis == FisherAxis.Both ? rowWeights.unsqueeze(1) : ones(1, 1, dtype: float64);
+        var scaled = weight * rows;
+        var projection = Projection.Of(scaled, scaled * columnWeights, SvdRoute.Exact);
+        var factors = projection.Factors(Slice.Top, rank, fuse);
+        return new(new FactorPair(factors.B / rows, factors.A).MoveToOuterDisposeScope(), projection.Spectrum);
+    }
+
+    /// <summary>The mirror image W' = W V_r V_rᵀ, V the right singular vectors of diag(a) W: exact also where weights are zero. Tensors leave the caller's scope.</summary>
+    private static FisherWeighting Mirrored(Tensor weight, Tensor rowWeights, int rank, SigmaFuse fuse)
+    {
+        var mirrorFuse = fuse switch { SigmaFuse.Left => SigmaFuse.Right, SigmaFuse.Right => SigmaFuse.Left, _ => fuse };
+        var projection = Projection.Of(weight.mT, weight.mT * rowWeights, SvdRoute.Exact);
+        var factors = projection.Factors(Slice.Top, rank, mirrorFuse);
+        var (b, a) = (factors.A.mT, factors.B.mT);
+
+        // The gauge is that of U = diag(a) W V S⁻¹, whose columns are those of diag(a) B up to positive factors.
+        var signs = LeftSvd.Gauge(b * rowWeights.unsqueeze(1));
+        return new(new FactorPair(b * signs, a * signs.unsqueeze(1)).MoveToOuterDisposeScope(), projection.Spectrum);
+    }
+}

@@ -1,0 +1,42 @@
+namespace PipelineDsl.Runtime.Weights;
+
+/// <summary>The geometry of a uniform grid: how many bits a code has and which codes share a scale.</summary>
+/// <param name="Rows">Rows of the matrix.</param>
+/// <param name="Columns">Columns of the matrix.</param>
+/// <param name="Bits">2 to 8.</param>
+/// <param name="Symmetric">Signed codes around zero; otherwise unsigned codes and a zero point a group.</param>
+/// <param name="Granularity">What shares a scale.</param>
+/// <param name="GroupSize">Codes of a row that share a scale, for <see cref="Granularity.Group"/>; the last group of a row may be shorter.</param>
+public sealed record UniformGrid(long Rows, long Columns, int Bits, bool Symmetric, Granularity Granularity, int GroupSize)
+{
+    /// <summary>The grid that a step lays over a matrix.</summary>
+    public static UniformGrid For(Quantize step, long rows, long columns) => new(rows, columns, step.Bits, step.Symmetric, step.Granularity, step.GroupSize);
+
+    /// <summary>The shape of scales and zero points: [1, 1], [rows, 1] or [rows, groups].</summary>
+    public long[] ScaleShape => Granularity switch
+    {
+        Granularity.Tensor => [1, 1],
+        Granularity.Channel => [Rows, 1],
+        _ => [Rows, (Columns - 1) / GroupSize + 1],
+    };
+
+    /// <summary>Neighbours in a row that share a scale.</summary>
+    public long GroupLength => Granularity == Granularity.Group ? Math.Min(GroupSize, Columns) : Columns;
+
+    /// <summary>The smallest code.</summary>
+    public int Lowest => Symmetric ? -(1 << (Bits - 1)) : 0;
+
+    /// <summary>The largest code.</summary>
+    public int Highest => Symmetric ? (1 << (Bits - 1)) - 1 : (1 << Bits) - 1;
+
+    /// <summary>Bytes of a row of packed codes.</summary>
+    public long RowBytes => BitPacking.RowBytes(Columns, Bits);
+
+    /// <summary>What is wrong with the numbers, or null.</summary>
+    public string? Problem =>
+        Rows < 1 || Columns < 1 || Columns > int.MaxValue ? $"a grid of {Rows} × {Columns} codes is impossible"
+        : Bits is < 2 or > 8 ? $"{Bits} bits a code; 2 to 8 are possible"
+        : !Enum.IsDefined(Granularity) ? $"unknown granularity '{Granularity}'"
+        : Granularity == Granularity.Group && GroupSize < 1 ? $"groups of {GroupSize} codes are impossible"
+        : null;
+}
