@@ -5,7 +5,10 @@ using System.Linq;
 namespace PipelineDsl.Recipes;
 
 /// <summary>A glob over layer paths: <c>*</c> within a segment, <c>**</c> for any number of segments, <c>{a,b}</c> alternatives.</summary>
-/// <remarks>A path may itself hold <c>*</c> (the index of a list whose length the source does not show): it then stands for any index.</remarks>
+/// <remarks>
+/// A path may itself hold <c>*</c>, any index of a list whose length the source does not show: only a <c>*</c> matches it.
+/// A path that ends in <c>**</c> stands for members that the source does not show: whatever may reach below matches it.
+/// </remarks>
 public sealed class LayerPattern
 {
     /// <summary>Braces multiply; beyond this a pattern is a mistake or an attack.</summary>
@@ -13,11 +16,18 @@ public sealed class LayerPattern
 
     private readonly List<string[]> alternatives;
 
+    private const int MaxLength = 1000;
+
     /// <summary>Understands a pattern.</summary>
     /// <exception cref="FormatException">Braces that do not close, or an empty segment.</exception>
     public LayerPattern(string text)
     {
         Text = text;
+        if (text.Length > MaxLength)
+        {
+            throw new FormatException($"the pattern has {text.Length} characters; write at most {MaxLength}");
+        }
+
         alternatives = [.. Expand(text).Take(MaxAlternatives + 1).Select(alternative => alternative.Split('.'))];
         if (alternatives.Count > MaxAlternatives)
         {
@@ -37,42 +47,75 @@ public sealed class LayerPattern
     public bool Matches(string path)
     {
         string[] segments = path.Split('.');
-        return alternatives.Any(pattern => MatchSegments(pattern, 0, segments, 0));
+        return alternatives.Any(pattern => MatchSegments(pattern, segments));
     }
 
-    private static bool MatchSegments(string[] pattern, int p, string[] path, int s)
+    /// <summary>Walks both sides once, going back to the last <c>**</c> only: never more than pattern × path steps.</summary>
+    private static bool MatchSegments(string[] pattern, string[] path)
     {
-        if (p == pattern.Length)
+        int p = 0;
+        int star = -1;
+        int resume = 0;
+        for (int s = 0; s < path.Length;)
         {
-            return s == path.Length;
+            if (path[s] == "**")
+            {
+                return p < pattern.Length || star >= 0;
+            }
+
+            if (p < pattern.Length && pattern[p] == "**")
+            {
+                star = p++;
+                resume = s;
+            }
+            else if (p < pattern.Length && MatchSegment(pattern[p], path[s]))
+            {
+                p++;
+                s++;
+            }
+            else if (star >= 0)
+            {
+                p = star + 1;
+                s = ++resume;
+            }
+            else
+            {
+                return false;
+            }
         }
 
-        if (pattern[p] == "**")
-        {
-            return MatchSegments(pattern, p + 1, path, s) || (s < path.Length && MatchSegments(pattern, p, path, s + 1));
-        }
-
-        return s < path.Length && MatchSegment(pattern[p], 0, path[s], 0) && MatchSegments(pattern, p + 1, path, s + 1);
+        return pattern.Skip(p).All(segment => segment == "**");
     }
 
-    private static bool MatchSegment(string pattern, int p, string text, int t)
+    private static bool MatchSegment(string pattern, string text)
     {
-        if (text == "*")
+        int p = 0;
+        int star = -1;
+        int resume = 0;
+        for (int t = 0; t < text.Length;)
         {
-            return pattern.All(c => char.IsDigit(c) || c == '*');
+            if (p < pattern.Length && pattern[p] == '*')
+            {
+                star = p++;
+                resume = t;
+            }
+            else if (p < pattern.Length && pattern[p] == text[t])
+            {
+                p++;
+                t++;
+            }
+            else if (star >= 0)
+            {
+                p = star + 1;
+                t = ++resume;
+            }
+            else
+            {
+                return false;
+            }
         }
 
-        if (p == pattern.Length)
-        {
-            return t == text.Length;
-        }
-
-        if (pattern[p] == '*')
-        {
-            return MatchSegment(pattern, p + 1, text, t) || (t < text.Length && MatchSegment(pattern, p, text, t + 1));
-        }
-
-        return t < text.Length && pattern[p] == text[t] && MatchSegment(pattern, p + 1, text, t + 1);
+        return pattern.Skip(p).All(c => c == '*');
     }
 
     private static IEnumerable<string> Expand(string text)

@@ -34,14 +34,18 @@ public sealed record Recipe
 
     /// <summary>Where the weights are named.</summary>
     public required SourceSpan WeightsSpan { get; init; }
+
+    /// <summary>Where the tokenizer is named, or null when it is not.</summary>
+    public SourceSpan? TokenizerSpan { get; init; }
 }
 
 /// <summary>The data that statistics are collected on.</summary>
 /// <param name="Data">The file, relative to the project: text, or safetensors with <c>input</c> and optionally <c>target</c>.</param>
 /// <param name="Samples">The number of samples; 0 takes all.</param>
 /// <param name="SequenceLength">Tokens a sample, for text.</param>
-/// <param name="Span">Where it is written.</param>
-public sealed record Calibration(string Data, int Samples, int SequenceLength, SourceSpan Span);
+/// <param name="Span">Where the entry is written.</param>
+/// <param name="DataSpan">Where the file is named.</param>
+public sealed record Calibration(string Data, int Samples, int SequenceLength, SourceSpan Span, SourceSpan DataSpan);
 
 /// <summary>How quality is measured.</summary>
 /// <param name="Data">The file, relative to the project.</param>
@@ -49,7 +53,8 @@ public sealed record Calibration(string Data, int Samples, int SequenceLength, S
 /// <param name="SequenceLength">Tokens a window, for text.</param>
 /// <param name="MaxRegression">The relative loss of quality that fails the build, or null for none.</param>
 /// <param name="Span">Where the limit (or else the entry) is written.</param>
-public sealed record Evaluation(string Data, Metric Metric, int SequenceLength, double? MaxRegression, SourceSpan Span);
+/// <param name="DataSpan">Where the file is named.</param>
+public sealed record Evaluation(string Data, Metric Metric, int SequenceLength, double? MaxRegression, SourceSpan Span, SourceSpan DataSpan);
 
 /// <summary>Steps for the layers whose path matches a pattern.</summary>
 /// <param name="Match">A layer path or a glob: <c>*</c> within a segment, <c>**</c> across segments, <c>{a,b}</c> alternatives.</param>

@@ -18,7 +18,7 @@ public static class RecipeResolver
     {
         var matches = recipe.Rules.Select(rule => new RuleMatches(rule, Match(rule, layers, report))).ToList();
         var resolved = new List<ResolvedLayer>();
-        foreach (var layer in layers)
+        foreach (var layer in layers.Where(layer => !layer.IsOpen))
         {
             var rules = matches.Where(match => match.Layers.Contains(layer)).Select(match => match.Rule).ToList();
             if (rules.Count > 0 && Chain(layer, rules, report) is { } chain)
@@ -46,15 +46,15 @@ public static class RecipeResolver
         var named = layers.Where(layer => pattern.Matches(layer.Path)).ToList();
         if (named.Count == 0)
         {
-            string hint = NearestName.Hint(rule.Match, layers.Select(layer => layer.Path));
+            string hint = NearestName.Hint(rule.Match, layers.Where(layer => !layer.IsOpen).Select(layer => layer.Path));
             report(new(DiagnosticIds.PatternMatchesNothing, Severity.Error, $"'{rule.Match}' matches no member of the model{hint}", rule.Span));
             return [];
         }
 
         var usable = named.Where(layer => rule.Steps.Any(step => Fits(step.Step, layer))).ToList();
-        if (usable.Count == 0)
+        if (usable.Count == 0 && rule.Steps.Count > 0)
         {
-            string step = rule.Steps.Count > 0 ? StepCatalog.Of(rule.Steps[0].Step).Name : "a step";
+            string step = StepCatalog.Of(rule.Steps[0].Step).Name;
             string seen = string.Join(", ", named.Take(3).Select(layer => $"'{layer.Path}' ({layer.TypeName})"));
             report(new(DiagnosticIds.NotCompressible, Severity.Error, $"'{step}' works on {Kinds(rule)} only, and '{rule.Match}' matches {seen}{(named.Count > 3 ? " and others" : "")}; name a layer that has a weight of that kind", rule.Span));
         }

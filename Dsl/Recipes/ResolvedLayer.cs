@@ -1,3 +1,4 @@
+using System;
 using PipelineDsl.Diagnostics;
 
 namespace PipelineDsl.Recipes;
@@ -7,7 +8,11 @@ namespace PipelineDsl.Recipes;
 /// <param name="TypeName">Its class, for messages.</param>
 /// <param name="Kind">What it is to a step, or null where the source does not show it.</param>
 /// <param name="Shape">Its shape, or null where it is not known yet.</param>
-public sealed record LayerCandidate(string Path, string TypeName, LayerKinds? Kind, LayerShape? Shape);
+public sealed record LayerCandidate(string Path, string TypeName, LayerKinds? Kind, LayerShape? Shape)
+{
+    /// <summary>Whether this stands for members that the source does not show (a path that ends in <c>**</c>): rules may reach them, and nothing more is known.</summary>
+    public bool IsOpen => Path.EndsWith("**", StringComparison.Ordinal);
+}
 
 /// <summary>A layer with its chain of steps.</summary>
 /// <param name="Layer">The layer.</param>

@@ -7,8 +7,12 @@ namespace PipelineDsl;
 /// <summary>Finds the name a user probably meant.</summary>
 public static class NearestName
 {
+    /// <summary>Longer texts are no slips of the finger, and comparing them costs.</summary>
+    private const int MaxLength = 200;
+
     /// <summary>The nearest of <paramref name="names"/>, or null when none is near.</summary>
-    public static string? Find(string text, IEnumerable<string> names) => names
+    public static string? Find(string text, IEnumerable<string> names) => text.Length > MaxLength ? null : names
+        .Where(name => name.Length <= MaxLength)
         .Select(name => (name, distance: Distance(text.ToLowerInvariant(), name.ToLowerInvariant())))
         .Where(candidate => candidate.distance <= Math.Max(1, Math.Min(candidate.name.Length, text.Length) / 3 + 1) && candidate.distance < Math.Max(candidate.name.Length, text.Length))
         .OrderBy(candidate => candidate.distance)

@@ -41,11 +41,7 @@ public sealed class StepDescriptor
     {
         Type = type;
         Name = NameOf(type);
-        var defaults = Create();
-        Settings = [.. type.GetProperties(BindingFlags.Public | BindingFlags.Instance)
-            .Where(property => property.GetSetMethod() is not null && property.GetGetMethod() is not null)
-            .Select(property => new SettingDescriptor(property, property.GetValue(defaults)!))
-            .OrderBy(setting => setting.Name, StringComparer.Ordinal)];
+        Settings = SettingDescriptor.ReadFrom(Create());
     }
 
     /// <summary>The name in YAML.</summary>
@@ -97,11 +93,17 @@ public sealed class SettingDescriptor
     /// <summary>The names an enum setting accepts in YAML, or nothing.</summary>
     public IReadOnlyList<string> Choices => Type.IsEnum ? [.. Enum.GetNames(Type).Select(CamelCase)] : [];
 
+    /// <summary>The settings of a word of the language: its public read-write properties, in the order of their names.</summary>
+    public static IReadOnlyList<SettingDescriptor> ReadFrom(Attribute defaults) => [.. defaults.GetType().GetProperties(BindingFlags.Public | BindingFlags.Instance)
+        .Where(property => property.GetSetMethod() is not null && property.GetGetMethod() is not null)
+        .Select(property => new SettingDescriptor(property, property.GetValue(defaults)!))
+        .OrderBy(setting => setting.Name, StringComparer.Ordinal)];
+
     /// <summary>Reads the setting.</summary>
-    public object Get(Step step) => property.GetValue(step)!;
+    public object Get(Attribute owner) => property.GetValue(owner)!;
 
     /// <summary>Writes the setting.</summary>
-    public void Set(Step step, object value) => property.SetValue(step, value);
+    public void Set(Attribute owner, object value) => property.SetValue(owner, value);
 
     /// <summary>Understands the text of a YAML scalar.</summary>
     /// <param name="text">The scalar.</param>

@@ -1,0 +1,129 @@
+using System;
+using System.Collections.Generic;
+using System.Globalization;
+using System.Linq;
+using PipelineDsl.Diagnostics;
+
+namespace PipelineDsl.Recipes.Parsing;
+
+/// <summary>Takes the known keys out of a mapping and reports the others.</summary>
+internal sealed class MappingReader
+{
+    private readonly Dictionary<string, KeyValuePair<YamlScalar, YamlNode>> entries = new(StringComparer.Ordinal);
+    private readonly HashSet<string> meant = new(StringComparer.Ordinal);
+    private readonly YamlMapping mapping;
+    private readonly Action<RecipeDiagnostic> report;
+
+    public MappingReader(YamlMapping mapping, Action<RecipeDiagnostic> report)
+    {
+        this.mapping = mapping;
+        this.report = report;
+        foreach (var entry in mapping.Entries)
+        {
+            if (entries.TryGetValue(entry.Key.Text, out var first))
+            {
+                report(new(DiagnosticIds.DuplicateKey, Severity.Error, $"'{entry.Key.Text}' stands here again, after line {first.Key.Span.Line.ToString(CultureInfo.InvariantCulture)}; keep one of them", entry.Key.Span));
+            }
+            else
+            {
+                entries.Add(entry.Key.Text, entry);
+            }
+        }
+    }
+
+    /// <summary>The entries, each key once.</summary>
+    public IEnumerable<KeyValuePair<YamlScalar, YamlNode>> Entries => mapping.Entries.Where(entry => entries[entry.Key.Text].Key == entry.Key);
+
+    /// <summary>Reports every key that is not known.</summary>
+    public void RefuseOthers(string owner, IReadOnlyCollection<string> known)
+    {
+        foreach (var key in Entries.Select(entry => entry.Key).Where(key => !known.Contains(key.Text)))
+        {
+            RefuseKey(key, owner, known);
+        }
+    }
+
+    /// <summary>Reports one key that is not known.</summary>
+    public void RefuseKey(YamlScalar key, string owner, IEnumerable<string> known)
+    {
+        report(new(DiagnosticIds.UnknownKey, Severity.Error, $"{owner} has no '{key.Text}'{NearestName.Hint(key.Text, known)}", key.Span));
+        if (NearestName.Find(key.Text, known) is { } name)
+        {
+            meant.Add(name);
+        }
+    }
+
+    /// <summary>The value of a key, or null.</summary>
+    public YamlNode? Find(string key) => entries.TryGetValue(key, out var entry) ? entry.Value : null;
+
+    /// <summary>The text of a key's value; null, reported, when it is no text.</summary>
+    public WrittenText? Text(string key) => Find(key) is { } value ? TextOf(key, value) : null;
+
+    /// <summary>As <see cref="Text"/>, reporting a key that is not there, unless a misspelt one means it.</summary>
+    public WrittenText? RequiredText(string key, string owner, string write, SourceSpan span)
+    {
+        if (Find(key) is null && !meant.Contains(key))
+        {
+            report(new(DiagnosticIds.MissingSetting, Severity.Error, $"{owner} has no '{key}'; add {write}", span));
+        }
+
+        return Text(key);
+    }
+
+    /// <summary>Reads settings into their owner.</summary>
+    /// <returns>The settings given; null when one of them is wrong.</returns>
+    public List<GivenSetting>? Settings(IReadOnlyList<SettingDescriptor> known, Attribute owner)
+    {
+        var given = new List<GivenSetting>();
+        bool right = true;
+        foreach (var entry in Entries)
+        {
+            if (known.FirstOrDefault(setting => setting.Name == entry.Key.Text) is { } setting)
+            {
+                bool read = TryRead(setting, entry.Value, out object value);
+                right &= read;
+                if (read)
+                {
+                    setting.Set(owner, value);
+                    given.Add(new(setting.PropertyName, entry.Value.Span));
+                }
+            }
+            else
+            {
+                right = false;
+            }
+        }
+
+        return right ? given : null;
+    }
+
+    private WrittenText? TextOf(string key, YamlNode value)
+    {
+        if (value is YamlScalar { IsEmpty: false, Text.Length: > 0 } scalar)
+        {
+            return new(scalar.Text, scalar.Span);
+        }
+
+        report(new(value is YamlScalar ? DiagnosticIds.InvalidValue : DiagnosticIds.BrokenYaml, Severity.Error, $"'{key}' is {value.Kind}; write one text", value.Span));
+        return null;
+    }
+
+    private bool TryRead(SettingDescriptor setting, YamlNode node, out object value)
+    {
+        value = setting.Default;
+        if (TextOf(setting.Name, node) is not { } written)
+        {
+            return false;
+        }
+
+        bool isText = setting.Type == typeof(string) || setting.Type.IsEnum;
+        string problem = $"'{setting.Name}' is the text \"{written.Text}\"; write {setting.RangeText}, without quotes";
+        if ((isText || ((YamlScalar)node).IsPlain) && setting.TryParse(written.Text, out value, out problem))
+        {
+            return true;
+        }
+
+        report(new(DiagnosticIds.InvalidValue, Severity.Error, problem, written.Span));
+        return false;
+    }
+}

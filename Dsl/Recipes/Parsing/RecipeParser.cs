@@ -1,0 +1,150 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+using PipelineDsl.Diagnostics;
+
+namespace PipelineDsl.Recipes.Parsing;
+
+/// <summary>Reads a YAML recipe; finds every mistake that the file alone shows, and never throws.</summary>
+public sealed class RecipeParser
+{
+    private const string Owner = "the recipe";
+
+    private static readonly string[] Keys = ["recipe", "version", "model", "weights", "tokenizer", "seed", "calibrate", "evaluate", "extends", "steps"];
+
+    private readonly List<RecipeDiagnostic> diagnostics = [];
+    private readonly SourceSpan start;
+
+    private RecipeParser(string path) => start = SourceSpan.StartOf(path);
+
+    /// <summary>Reads a recipe.</summary>
+    /// <param name="text">The file's text.</param>
+    /// <param name="path">The file's name, for positions.</param>
+    public static ParsedRecipe Parse(string text, string path)
+    {
+        var parser = new RecipeParser(path);
+        var root = YamlReader.Read(text, path, parser.Report);
+        var draft = root is YamlMapping mapping ? parser.ReadRecipe(new(mapping, parser.Report)) : parser.RefuseRoot(root);
+        return new(draft, new(parser.diagnostics.OrderBy(problem => problem.Span.Line).ThenBy(problem => problem.Span.Column)));
+    }
+
+    private void Report(RecipeDiagnostic diagnostic) => diagnostics.Add(diagnostic);
+
+    private void Report(string id, string message, SourceSpan span) => Report(new(id, Severity.Error, message, span));
+
+    private RecipeDraft RefuseRoot(YamlNode? root)
+    {
+        if (diagnostics.Count == 0)
+        {
+            string found = root is null or YamlScalar { IsEmpty: true } ? "is empty" : "is " + root.Kind;
+            Report(DiagnosticIds.BrokenYaml, $"{Owner} {found}; start it with 'recipe: <name>'", root?.Span ?? start);
+        }
+
+        return new() { Span = start };
+    }
+
+    private RecipeDraft ReadRecipe(MappingReader reader)
+    {
+        // What stops the reading of the text also hides keys: those are not missing.
+        bool whole = diagnostics.Count == 0;
+        reader.RefuseOthers(Owner, Keys);
+        CheckVersion(reader);
+        var name = whole ? reader.RequiredText("recipe", Owner, "'recipe: <name>'", start) : reader.Text("recipe");
+        if (name is not null && RecipeCatalog.CheckName(name.Text) is { } problem)
+        {
+            Report(DiagnosticIds.InvalidValue, problem, name.Span);
+            name = null;
+        }
+
+        var span = name?.Span ?? start;
+        bool alone = whole && reader.Find("extends") is null;
+        var steps = reader.Find("steps");
+        if (alone && steps is null)
+        {
+            reader.RequiredText("steps", Owner, "'steps:' with what to do to which layers", span);
+        }
+
+        return new()
+        {
+            Name = name?.Text,
+            Model = alone ? reader.RequiredText("model", Owner, "'model: <class>' with the model's full class name", span) : reader.Text("model"),
+            Weights = alone ? reader.RequiredText("weights", Owner, "'weights: <file>' with a safetensors file or folder", span) : reader.Text("weights"),
+            Tokenizer = reader.Text("tokenizer"),
+            Seed = ReadSeed(reader),
+            Calibrate = ReadCalibrate(reader),
+            Evaluate = ReadEvaluate(reader),
+            Extends = reader.Text("extends"),
+            Rules = steps is null ? default : new(new StepsReader(Report).Read(steps)),
+            Span = span,
+        };
+    }
+
+    private void CheckVersion(MappingReader reader)
+    {
+        if (reader.Text("version") is { Text: not "1" } version)
+        {
+            Report(DiagnosticIds.InvalidValue, $"'version' is '{version.Text}'; this release reads version 1", version.Span);
+        }
+    }
+
+    private long? ReadSeed(MappingReader reader)
+    {
+        var setting = RecipeCatalog.Recipe.First(known => known.PropertyName == nameof(RecipeAttribute.Seed));
+        if (reader.Text(setting.Name) is not { } written)
+        {
+            return null;
+        }
+
+        if (setting.TryParse(written.Text, out object value, out string problem))
+        {
+            return (long)value;
+        }
+
+        Report(DiagnosticIds.InvalidValue, problem, written.Span);
+        return null;
+    }
+
+    private Calibration? ReadCalibrate(MappingReader recipe)
+    {
+        if (ReadData(recipe, "calibrate", RecipeCatalog.Calibrate) is not { } entry)
+        {
+            return null;
+        }
+
+        var settings = new CalibrateAttribute(entry.Data.Text);
+        entry.Reader.Settings(RecipeCatalog.Calibrate, settings);
+        return RecipeCatalog.Bind(settings, entry.Span, entry.Data.Span);
+    }
+
+    private Evaluation? ReadEvaluate(MappingReader recipe)
+    {
+        if (ReadData(recipe, "evaluate", RecipeCatalog.Evaluate) is not { } entry)
+        {
+            return null;
+        }
+
+        var settings = new EvaluateAttribute(entry.Data.Text);
+        var given = entry.Reader.Settings(RecipeCatalog.Evaluate, settings);
+        var limit = given?.FirstOrDefault(setting => setting.Name == nameof(EvaluateAttribute.MaxRegression));
+        return RecipeCatalog.Bind(settings, limit?.Span ?? entry.Span, entry.Data.Span);
+    }
+
+    private (MappingReader Reader, WrittenText Data, SourceSpan Span)? ReadData(MappingReader recipe, string key, IReadOnlyList<SettingDescriptor> settings)
+    {
+        if (recipe.Find(key) is not { } node)
+        {
+            return null;
+        }
+
+        if (node is not YamlMapping mapping)
+        {
+            Report(DiagnosticIds.BrokenYaml, $"'{key}' is {node.Kind}; write {{ data: <file> }}", node.Span);
+            return (new(new([], node.Span), Report), new("", node.Span), node.Span);
+        }
+
+        var reader = new MappingReader(mapping, Report);
+        reader.RefuseOthers($"'{key}'", ["data", .. settings.Select(setting => setting.Name)]);
+        var data = reader.RequiredText("data", $"'{key}'", "'data: <file>'", node.Span);
+        return (reader, data ?? new("", node.Span), node.Span);
+    }
+}

@@ -1,0 +1,105 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+using PipelineDsl.Diagnostics;
+
+namespace PipelineDsl.Recipes.Parsing;
+
+/// <summary>Reads <c>steps:</c>, a list of entries with <c>match</c> and the steps for what it matches.</summary>
+internal sealed class StepsReader(Action<RecipeDiagnostic> report)
+{
+    private const string Match = "match";
+
+    public List<Rule> Read(YamlNode node)
+    {
+        if (node is not YamlSequence list)
+        {
+            Refuse(node, "'steps' is", "write a list whose entries start with '- match:'");
+            return [];
+        }
+
+        return [.. list.Items.Select(ReadEntry).OfType<Rule>()];
+    }
+
+    private Rule? ReadEntry(YamlNode node)
+    {
+        if (node is not YamlMapping mapping)
+        {
+            Refuse(node, "an entry of 'steps' is", "write '- match: <layers>' and a step below it");
+            return null;
+        }
+
+        var reader = new MappingReader(mapping, report);
+        var steps = new List<PlacedStep>();
+        bool named = false;
+        foreach (var entry in reader.Entries.Where(entry => entry.Key.Text != Match))
+        {
+            if (reader.Find(Match) is null && NearestName.Find(entry.Key.Text, [Match]) is not null)
+            {
+                reader.RefuseKey(entry.Key, "an entry of 'steps'", [Match]);
+                continue;
+            }
+
+            named = true;
+            if (ReadStep(entry.Key, entry.Value) is { } step)
+            {
+                steps.Add(step);
+            }
+        }
+
+        var match = reader.RequiredText(Match, "the entry", "'match' with a layer or a pattern such as \"layers.*.attention.**\"", mapping.Span);
+        if (match is null || !IsPattern(match))
+        {
+            return null;
+        }
+
+        if (!named)
+        {
+            report(new(DiagnosticIds.MissingSetting, Severity.Error, $"nothing is to be done with '{match.Text}'; add a step such as 'quantize: {{ bits: 4 }}'", match.Span));
+        }
+
+        return new(match.Text, new(steps), match.Span);
+    }
+
+    private PlacedStep? ReadStep(YamlScalar name, YamlNode value)
+    {
+        if (StepCatalog.Find(name.Text) is not { } descriptor)
+        {
+            string hint = NearestName.Hint(name.Text, StepCatalog.Steps.Select(known => known.Name));
+            string choices = hint.Length > 0 ? hint : "; there are " + string.Join(", ", StepCatalog.Steps.Select(known => known.Name));
+            report(new(DiagnosticIds.UnknownMethod, Severity.Error, $"there is no step '{name.Text}'{choices}", name.Span));
+            return null;
+        }
+
+        var step = descriptor.Create();
+        if (value is YamlScalar { IsEmpty: true })
+        {
+            return new(step, default, name.Span);
+        }
+
+        if (value is not YamlMapping mapping)
+        {
+            Refuse(value, $"'{name.Text}' is", "write its settings as { name: value }");
+            return null;
+        }
+
+        var reader = new MappingReader(mapping, report);
+        reader.RefuseOthers($"'{name.Text}'", [.. descriptor.Settings.Select(setting => setting.Name)]);
+        return reader.Settings(descriptor.Settings, step) is { } given ? new(step, new(given), name.Span) : null;
+    }
+
+    private bool IsPattern(WrittenText match)
+    {
+        try
+        {
+            return new LayerPattern(match.Text).Text.Length > 0;
+        }
+        catch (FormatException problem)
+        {
+            report(new(DiagnosticIds.InvalidValue, Severity.Error, problem.Message, match.Span));
+            return false;
+        }
+    }
+
+    private void Refuse(YamlNode node, string what, string cure) => report(new(DiagnosticIds.BrokenYaml, Severity.Error, $"{what} {node.Kind}; {cure}", node.Span));
+}

@@ -1,0 +1,120 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+using PipelineDsl.Diagnostics;
+
+namespace PipelineDsl.Recipes;
+
+/// <summary>Completes drafts: lays a recipe over those it extends and checks what only the whole shows.</summary>
+/// <param name="recipes">Every recipe of the project, by name.</param>
+/// <param name="allowOutsidePaths">Whether recipes may name files outside the project.</param>
+public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recipes, bool allowOutsidePaths)
+{
+    /// <summary>Makes a draft a recipe.</summary>
+    /// <param name="parsed">The draft.</param>
+    /// <param name="report">Takes each problem that the draft itself is the cause of.</param>
+    /// <returns>The recipe, or null when it, or one it extends, lacks what a recipe needs.</returns>
+    public Recipe? Bind(ParsedRecipe parsed, Action<RecipeDiagnostic> report)
+    {
+        var draft = parsed.Draft;
+        CheckPaths(draft, report);
+        if (Chain(parsed, report) is not { } chain)
+        {
+            return null;
+        }
+
+        var merged = chain[0];
+        for (int level = 1; level < chain.Count; level++)
+        {
+            merged = Lay(chain[level], merged, level);
+        }
+
+        CheckStatistics(draft, merged, report);
+        return merged is not { Name: { } name, Model: { } model, Weights: { } weights } ? null : new Recipe
+        {
+            Name = name,
+            Model = model.Text,
+            Weights = weights.Text,
+            WeightsSpan = weights.Span,
+            Tokenizer = merged.Tokenizer?.Text,
+            TokenizerSpan = merged.Tokenizer?.Span,
+            Seed = merged.Seed ?? 0,
+            Calibrate = merged.Calibrate,
+            Evaluate = merged.Evaluate,
+            Rules = merged.Rules,
+            Span = merged.Span,
+        };
+    }
+
+    /// <summary>The drafts from the one that stands alone to this one, or null when there is no such chain.</summary>
+    private List<RecipeDraft>? Chain(ParsedRecipe parsed, Action<RecipeDiagnostic> report)
+    {
+        var chain = new List<RecipeDraft> { parsed.Draft };
+        while (chain[0].Extends is { } extends)
+        {
+            if (!recipes.TryGetValue(extends.Text, out var next))
+            {
+                string hint = NearestName.Hint(extends.Text, recipes.Keys.Where(name => name != parsed.Draft.Name));
+                if (chain.Count == 1)
+                {
+                    report(new(DiagnosticIds.UnknownBaseRecipe, Severity.Error, $"there is no recipe '{extends.Text}' to extend{hint}", extends.Span));
+                }
+
+                return null;
+            }
+
+            if (chain.Any(draft => draft.Name == next.Draft.Name))
+            {
+                string circle = string.Join(" → ", chain.AsEnumerable().Reverse().Select(draft => draft.Name).Concat([next.Draft.Name]));
+                report(new(DiagnosticIds.UnknownBaseRecipe, Severity.Error, $"recipes extend each other in a circle: {circle}; let one of them stand alone", parsed.Draft.Extends!.Span));
+                return null;
+            }
+
+            if (next.HasErrors)
+            {
+                return null;
+            }
+
+            chain.Insert(0, next.Draft);
+        }
+
+        return chain;
+    }
+
+    private static RecipeDraft Lay(RecipeDraft top, RecipeDraft below, int level) => top with
+    {
+        Model = top.Model ?? below.Model,
+        Weights = top.Weights ?? below.Weights,
+        Tokenizer = top.Tokenizer ?? below.Tokenizer,
+        Seed = top.Seed ?? below.Seed,
+        Calibrate = top.Calibrate ?? below.Calibrate,
+        Evaluate = top.Evaluate ?? below.Evaluate,
+        Rules = new(below.Rules.Concat(top.Rules.Select(rule => rule with { Level = level }))),
+    };
+
+    private void CheckPaths(RecipeDraft draft, Action<RecipeDiagnostic> report)
+    {
+        WrittenText?[] paths =
+        [
+            draft.Weights, draft.Tokenizer,
+            draft.Calibrate is { } calibrate ? new(calibrate.Data, calibrate.DataSpan) : null,
+            draft.Evaluate is { } evaluate ? new(evaluate.Data, evaluate.DataSpan) : null,
+        ];
+        foreach (var path in paths)
+        {
+            if (path is not null && !allowOutsidePaths && RecipeCatalog.CheckPath(path.Text) is { } problem)
+            {
+                report(new(DiagnosticIds.PathOutsideProject, Severity.Error, problem, path.Span));
+            }
+        }
+    }
+
+    private static void CheckStatistics(RecipeDraft draft, RecipeDraft merged, Action<RecipeDiagnostic> report)
+    {
+        foreach (var step in draft.Rules.SelectMany(rule => rule.Steps).Where(step => merged.Calibrate is null && step.Step.Needs != StatisticKinds.None))
+        {
+            string name = StepCatalog.Of(step.Step).Name;
+            report(new(DiagnosticIds.MissingSetting, Severity.Error, $"'{name}' learns from calibration data and the recipe names none; add 'calibrate' with the data to use", step.Span));
+        }
+    }
+}
