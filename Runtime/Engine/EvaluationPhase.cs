@@ -4,6 +4,7 @@ using PipelineDsl.Runtime.Artifacts;
 using PipelineDsl.Runtime.Data;
 using PipelineDsl.Runtime.Evaluation;
 using PipelineDsl.Runtime.Models;
+using TorchSharp;
 
 using static TorchSharp.torch;
 
@@ -27,14 +28,14 @@ internal sealed class EvaluationPhase(IModelPipeline pipeline, PreparedRun run, 
         }
 
         observer.Progress($"{run.Recipe.Name}: evaluating on {evaluate.Data}");
-        double before = Measure("original", cancellation, () => { });
-        double after = Measure(artifact, cancellation, () =>
+        double before = Measure("original", () => { }, cancellation);
+        double after = Measure(artifact, () =>
         {
             foreach (var layer in solved.Layers.Values)
             {
                 LayerInstaller.Install(layer.Unit.Layer, layer.Result.Weight, layer.Result.Bias);
             }
-        });
+        }, cancellation);
         double regression = evaluate.Metric == Metric.Accuracy ? (before - after) / before : (after - before) / before;
         string metric = evaluate.Metric.ToString().ToLowerInvariant();
         observer.Progress(string.Create(CultureInfo.InvariantCulture, $"{run.Recipe.Name}: {metric} {before:0.####} before, {after:0.####} after ({regression:+0.0%;-0.0%;0.0%})"));
@@ -58,7 +59,7 @@ internal sealed class EvaluationPhase(IModelPipeline pipeline, PreparedRun run, 
             $"{quality.Metric} went from {quality.Before:0.####} to {quality.After:0.####}, a regression of {quality.Regression:0.0%} where {limit:0.0%} is allowed; the artifact is not replaced. Largest errors: {string.Join(", ", worst)}; give these layers more rank or bits, or raise the limit");
     }
 
-    private double Measure(string weights, CancellationToken cancellation, Action install)
+    private double Measure(string weights, Action install, CancellationToken cancellation)
     {
         var evaluate = run.Recipe.Evaluate!;
         string key = new ContentKey("evaluation")
@@ -82,8 +83,8 @@ internal sealed class EvaluationPhase(IModelPipeline pipeline, PreparedRun run, 
         var device = options.Device == "cuda" ? CUDA : CPU;
         var data = DataSource.Open(run.Paths[RecipeFiles.Evaluation], run.Paths.GetValueOrDefault(RecipeFiles.Tokenizer), 0, evaluate.SequenceLength);
         run.Model.to(device);
-        double value = UserCode.Call(run.Recipe, "evaluation failed", () => Evaluator.Measure(
-            pipeline, run.Model, evaluate.Metric, pipeline.EvaluationBatches(data).Select(batch => batch.To(device)), cancellation));
+        double value = UserCode.Call(run.Recipe, "evaluation failed", () => Quality.Measure(
+            pipeline, run.Model, pipeline.EvaluationBatches(data).Select(batch => batch.To(device)), evaluate.Metric, cancellation));
         store.Put(key, path => File.WriteAllText(path, value.ToString("R", CultureInfo.InvariantCulture)));
         observer.Record($"evaluation {run.Recipe.Name}");
         return value;

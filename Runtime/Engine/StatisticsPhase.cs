@@ -2,6 +2,7 @@ using System.Diagnostics;
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Runtime.Data;
 using PipelineDsl.Runtime.Statistics;
+using TorchSharp;
 
 using static TorchSharp.torch;
 
@@ -25,6 +26,7 @@ internal sealed class StatisticsPhase(IModelPipeline pipeline, PreparedRun run, 
         var missing = units.Where(unit => files.TryGetValue(unit.Path, out string? file) && file is null).ToDictionary(unit => unit.Path, unit => unit.Needs);
         if (missing.Count > 0)
         {
+            using var scope = NewDisposeScope();
             foreach (var (path, statistics) in Collect(missing, cancellation))
             {
                 files[path] = store.Put(keys[path], file => StatisticsFile.Write(file, statistics));
@@ -42,7 +44,6 @@ internal sealed class StatisticsPhase(IModelPipeline pipeline, PreparedRun run, 
         observer.Progress($"{run.Recipe.Name}: calibrating {needs.Count} layers on {calibrate.Data}");
         var data = DataSource.Open(run.Paths[RecipeFiles.Calibration], run.Paths.GetValueOrDefault(RecipeFiles.Tokenizer), calibrate.Samples, calibrate.SequenceLength);
         var device = options.Device == "cuda" ? CUDA : CPU;
-        using var scope = NewDisposeScope();
         run.Model.to(device);
         var statistics = UserCode.Call(run.Recipe, "calibration failed", () => StatisticsCollector.Collect(
             pipeline, run.Model, needs, () => pipeline.CalibrationBatches(data).Select(batch => batch.To(device)), calibrate.Span, cancellation));

@@ -130,7 +130,7 @@ internal sealed class StatisticsCollector
     }
 
     private bool SameInput(string leader, Tensor x) =>
-        leaders.TryGetValue(leader, out var seen) && (seen.Handle == x.Handle || (seen.shape.SequenceEqual(x.shape) && equal(seen, x)));
+        leaders.TryGetValue(leader, out var seen) && (seen.Handle == x.Handle || (seen.shape.SequenceEqual(x.shape) && seen.eq(x).all().item<bool>()));
 
     private void ForgetBatch()
     {

@@ -1,6 +1,6 @@
 using PipelineDsl.Recipes;
 using PipelineDsl.Runtime.Data;
-using PipelineDsl.Runtime.Evaluate;
+using PipelineDsl.Runtime.Evaluation;
 using PipelineDsl.Runtime.Formats.Tokenizers;
 using Stories.Model;
 
