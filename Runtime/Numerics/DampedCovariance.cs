@@ -36,8 +36,10 @@ public sealed record DampedCovariance(Tensor Matrix, double Damping, double Inve
         using var scope = NewDisposeScope();
         var unit = eye(covariance.shape[0], dtype: float64);
         var damped = covariance + unit * (covariance.diagonal().mean() * damping);
-        var (inverse, info) = linalg.inv_ex(damped, check_errors: false);
-        double error = info.item<int>() == 0 ? (damped.mm(inverse) - unit).square().sum().sqrt().item<double>() : double.PositiveInfinity;
+
+        // Through Cholesky, which says without an exception that there is no inverse (linalg.inv_ex of TorchSharp 0.107 calls cholesky_ex).
+        var (factor, info) = linalg.cholesky_ex(damped, check_errors: false);
+        double error = info.item<int>() == 0 ? (damped.mm(factor.cholesky_inverse()) - unit).square().sum().sqrt().item<double>() : double.PositiveInfinity;
         return error < tolerance ? new(damped.MoveToOuterDisposeScope(), damping, error) : null;
     }
 }

@@ -18,7 +18,7 @@ public sealed record FactorPair(Tensor B, Tensor A)
     public FactorPair Balance()
     {
         using var scope = NewDisposeScope();
-        var left = B.square().sum(0).sqrt();
+        var left = B.square().sum([0]).sqrt();
         var right = A.square().sum(1).sqrt();
         var scale = where((left > 0) & (right > 0), (right / left).sqrt(), 1.0);
         return new FactorPair(B * scale, A / scale.unsqueeze(1)).MoveToOuterDisposeScope();

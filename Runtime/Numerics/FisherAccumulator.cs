@@ -22,7 +22,7 @@ public sealed class FisherAccumulator(long rows, long columns) : IDisposable
         MatrixChecks.RequireFinite(gradient, "the gradient");
         var squares = gradient.detach().reshape(rows, columns).to(float64).square();
         rowSums.add_(squares.sum(1));
-        columnSums.add_(squares.sum(0));
+        columnSums.add_(squares.sum([0]));
         Count++;
     }
 

@@ -23,7 +23,7 @@ public sealed class InputAccumulator(long columns) : IDisposable
         using var scope = NewDisposeScope();
         var vectors = x.detach().reshape(-1, columns).to(float64);
         MatrixChecks.RequireFinite(vectors, "the layer's input");
-        Sum.add_(vectors.sum(0));
+        Sum.add_(vectors.sum([0]));
         Gram.add_(vectors.mT.mm(vectors));
         Count += vectors.shape[0];
     }
