@@ -38,6 +38,12 @@ internal sealed class PreparedRun : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        // TorchSharp's layers dispose their weights but leave buffers, where the installed factors are, to the garbage collector.
+        foreach (var buffer in Model.buffers().ToList())
+        {
+            buffer.Dispose();
+        }
+
         Model.Dispose();
         Weights.Dispose();
     }

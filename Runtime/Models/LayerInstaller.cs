@@ -82,8 +82,8 @@ internal static class LayerInstaller
 
     private static void SetWeight(Linear linear, Tensor weight)
     {
-        var dtype = linear.weight!.dtype;
-        linear.weight = new Parameter(Own(weight.to_type(dtype)), requires_grad: false);
+        using var before = linear.weight!;
+        linear.weight = new Parameter(Own(weight.to_type(before.dtype)), requires_grad: false);
     }
 
     /// <summary>A contiguous copy that outlives the dispose scope.</summary>

@@ -8,7 +8,7 @@ namespace PipelineDsl.Runtime.Statistics;
 /// <param name="leader">The path of the layer whose hook adds to the sums.</param>
 /// <param name="kinds">What is summed.</param>
 /// <param name="columns">The width of the input.</param>
-internal sealed class InputSums(string leader, StatisticKinds kinds, long columns)
+internal sealed class InputSums(string leader, StatisticKinds kinds, long columns) : IDisposable
 {
     private readonly InputAccumulator? moments = kinds.HasFlag(StatisticKinds.InputMoments) ? new(columns) : null;
 
@@ -23,10 +23,10 @@ internal sealed class InputSums(string leader, StatisticKinds kinds, long column
     /// <summary>What is summed.</summary>
     public StatisticKinds Kinds { get; } = kinds;
 
-    /// <summary>The moments, or null when not asked for.</summary>
-    public InputMoments? Moments => moments is null ? null : new(moments.Count, moments.Sum, moments.Gram);
+    /// <summary>The moments, or null when not asked for; the caller owns the tensors.</summary>
+    public InputMoments? Moments => moments is null ? null : new(moments.Count, moments.Sum.alias(), moments.Gram.alias());
 
-    /// <summary>The covariances asked for.</summary>
+    /// <summary>The covariances asked for; the caller owns the tensors.</summary>
     public IReadOnlyDictionary<StatisticKinds, Tensor> Covariances => covariances.ToDictionary(item => item.Key, item => item.Value.Mean());
 
     /// <summary>Adds an input [samples, …, columns]; the first axis counts samples.</summary>
@@ -40,6 +40,16 @@ internal sealed class InputSums(string leader, StatisticKinds kinds, long column
             {
                 covariance.Add(x[i].reshape(-1, x.shape[^1]));
             }
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        moments?.Dispose();
+        foreach (var covariance in covariances.Values)
+        {
+            covariance.Dispose();
         }
     }
 }

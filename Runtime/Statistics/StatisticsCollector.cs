@@ -13,7 +13,7 @@ namespace PipelineDsl.Runtime.Statistics;
 /// Layers that read the same tensor share one set of sums: which do is seen in the first batch. A model that
 /// later feeds them different tensors is collected again without sharing.
 /// </remarks>
-internal sealed class StatisticsCollector
+internal sealed class StatisticsCollector : IDisposable
 {
     private const StatisticKinds AnyCovariance =
         StatisticKinds.ContextCovariance | StatisticKinds.ContextCovarianceSignedMax | StatisticKinds.ContextCovarianceUnscaled;
@@ -36,7 +36,7 @@ internal sealed class StatisticsCollector
         this.share = share;
     }
 
-    /// <summary>Collects statistics; the caller owns the tensors in the result.</summary>
+    /// <summary>Collects statistics; the tensors in the result belong to the caller's dispose scope.</summary>
     /// <param name="pipeline">The pipeline that runs the model.</param>
     /// <param name="model">The model, with its original weights.</param>
     /// <param name="needs">What each layer's steps ask for, by path.</param>
@@ -52,17 +52,33 @@ internal sealed class StatisticsCollector
         SourceSpan span,
         CancellationToken cancellation)
     {
-        var collector = new StatisticsCollector(pipeline, model, needs, share: true);
         model.eval();
-        collector.CollectInputs(batches(), cancellation);
-        if (collector.sharingBroken)
+        using var sharing = new StatisticsCollector(pipeline, model, needs, share: true);
+        sharing.CollectInputs(batches(), cancellation);
+        if (!sharing.sharingBroken)
         {
-            collector = new StatisticsCollector(pipeline, model, needs, share: false);
-            collector.CollectInputs(batches(), cancellation);
+            sharing.CollectFisher(batches(), cancellation);
+            return sharing.Result(span);
         }
 
-        collector.CollectFisher(batches(), cancellation);
-        return collector.Result(span);
+        using var separate = new StatisticsCollector(pipeline, model, needs, share: false);
+        separate.CollectInputs(batches(), cancellation);
+        separate.CollectFisher(batches(), cancellation);
+        return separate.Result(span);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (var sums in inputs.Values)
+        {
+            sums.Dispose();
+        }
+
+        foreach (var sums in fisher.Values)
+        {
+            sums.Dispose();
+        }
     }
 
     private IEnumerable<ModelLayer> LayersThatNeed(StatisticKinds kinds) =>
