@@ -88,13 +88,20 @@ public static class LibStdCppShim
             File.WriteAllText(Path.Combine(draft, "stub.c"), "");
             File.WriteAllText(Path.Combine(draft, "map"), VersionScript(Run(library, draft, "readelf", $"-V -W \"{library}\"")));
             Run(library, draft, "gcc", $"-shared -fPIC -o libreal.so stub.c -nostdlib -Wl,-soname,{RealName}");
-            Run(library, draft, "gcc", $"-shared -fPIC -O1 -o {LibraryName} shim.c -nostdlib -Wl,-soname,{LibraryName} -Wl,--version-script=map -Wl,--no-as-needed ./libreal.so -Wl,--allow-shlib-undefined");
+            Run(library, draft, "gcc", $"-shared -fPIC -O1 -o {LibraryName} shim.c -nostdlib -Wl,-soname,{LibraryName} -Wl,--version-script=map -Wl,--no-as-needed ./libreal.so -Wl,--allow-shlib-undefined -Wl,-rpath,$ORIGIN");
             Run(library, draft, "ln", $"-s \"{library}\" {RealName}");
             Directory.Move(draft, folder);
         }
         catch (IOException) when (File.Exists(Path.Combine(folder, LibraryName)))
         {
-            Directory.Delete(draft, recursive: true);
+            // Another build was first; its shim is the same.
+        }
+        finally
+        {
+            if (Directory.Exists(draft))
+            {
+                Directory.Delete(draft, recursive: true);
+            }
         }
     }
 
