@@ -1,3 +1,4 @@
+using PipelineDsl;
 using TorchSharp.Modules;
 
 using static TorchSharp.torch;
@@ -10,10 +11,10 @@ public sealed class Attention : Module<Tensor, Tensor>
 {
     private readonly LlamaConfig config;
     private readonly Rotary rotary;
-    private readonly Linear q_proj;
-    private readonly Linear k_proj;
-    private readonly Linear v_proj;
-    private readonly Linear o_proj;
+    [Decompose(Rank = 24, Orientation = Orientation.Context), Quantize(Bits = 8, GroupSize = 24)] private readonly Linear q_proj;
+    [Quantize(Bits = 4, GroupSize = 32)] private readonly Linear k_proj;
+    [Quantize(Bits = 4, GroupSize = 32)] private readonly Linear v_proj;
+    [Quantize(Bits = 4, GroupSize = 32)] private readonly Linear o_proj;
 
     /// <summary>Makes the layer; the rotary embedding is shared and stays the caller's.</summary>
     public Attention(LlamaConfig config, Rotary rotary)

@@ -1,3 +1,4 @@
+using PipelineDsl;
 using TorchSharp.Modules;
 
 using static TorchSharp.torch;
@@ -8,9 +9,9 @@ namespace Stories.Model;
 /// <summary>A gated feed-forward layer.</summary>
 public sealed class FeedForward : Module<Tensor, Tensor>
 {
-    private readonly Linear gate_proj;
-    private readonly Linear up_proj;
-    private readonly Module<Tensor, Tensor> down_proj;
+    [Quantize(Bits = 4, GroupSize = 32)] private readonly Linear gate_proj;
+    [Quantize(Bits = 4, GroupSize = 32)] private readonly Linear up_proj;
+    [Quantize(Bits = 4, GroupSize = 32)] private readonly Module<Tensor, Tensor> down_proj;
 
     /// <summary>Makes the layer.</summary>
     public FeedForward(LlamaConfig config)

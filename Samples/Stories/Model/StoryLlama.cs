@@ -1,3 +1,4 @@
+using PipelineDsl;
 using TorchSharp.Modules;
 
 using static TorchSharp.torch;
@@ -6,6 +7,9 @@ using static TorchSharp.torch.nn;
 namespace Stories.Model;
 
 /// <summary>A language model of the Llama architecture; member names are those of its checkpoint.</summary>
+[Recipe("balanced", Weights = "weights/model.safetensors")]
+[Calibrate("data/train.txt", Samples = 128, SequenceLength = 256)]
+[Evaluate("data/test.txt", Metric = Metric.Perplexity, MaxRegression = 0.25)]
 public sealed partial class StoryLlama : Module<Tensor, Tensor>
 {
     private readonly LlamaModel model;
