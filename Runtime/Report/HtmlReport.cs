@@ -60,7 +60,7 @@ public static partial class HtmlReport
     private static XElement Quality(QualityRecord quality) => E("section.figure", A("aria-label", "Quality"),
         E("h2", quality.Metric),
         E("p.value", Figures.Metric(quality.After)),
-        E("p.from", $"from {Figures.Metric(quality.Before)}, ", E("strong", quality.Regression > 0 ? $"{Figures.Percent(quality.Regression)} worse" : $"{Figures.Percent(-quality.Regression)} better")));
+        E("p.from", $"from {Figures.Metric(quality.Before)}, ", E("strong", Verdict.Change(quality))));
 
     private static XElement? Gate(Manifest manifest)
     {

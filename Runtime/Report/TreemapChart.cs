@@ -11,7 +11,7 @@ internal sealed class TreemapChart
     private const double Width = 480;
     private const double Height = 320;
     private const double LineHeight = 13;
-    private const double LetterWidth = 7.1;
+    private const double LetterWidth = 6.35; // the widest of the style sheet's monospaced fonts at 10.5 px
 
     private readonly IReadOnlyList<ReportLayer> _layers;
     private readonly IReadOnlyList<TensorRecord> _kept;

@@ -18,6 +18,15 @@ internal static class Verdict
         return $"The compressed model {size} {QualitySentence(manifest.Quality)}";
     }
 
+    /// <summary>How quality changed: <c>2.19% worse</c>.</summary>
+    public static string Change(QualityRecord quality) => quality.Regression switch
+    {
+        > 0 => $"{Figures.Percent(quality.Regression)} worse",
+        < 0 => $"{Figures.Percent(-quality.Regression)} better",
+        0 => "unchanged",
+        _ => "not comparable",
+    };
+
     /// <summary>The layers whose error weighs most: relative error times size.</summary>
     public static IReadOnlyList<ReportLayer> Worst(IEnumerable<ReportLayer> layers, int count) =>
         [.. layers.Where(layer => layer.Attention > 0).OrderByDescending(layer => layer.Attention).Take(count)];
@@ -29,16 +38,9 @@ internal static class Verdict
             return "The recipe does not measure quality, so nothing is known about it.";
         }
 
-        string change = quality.Regression switch
-        {
-            > 0 => $"{Figures.Percent(quality.Regression)} worse",
-            < 0 => $"{Figures.Percent(-quality.Regression)} better",
-            0 => "unchanged",
-            _ => "not comparable",
-        };
         string limit = quality.MaxRegression is { } most
             ? $" The recipe allows a loss of {Figures.Limit(most)}{(quality.Regression <= most ? "." : ": this is too much.")}"
             : " The recipe sets no limit.";
-        return $"Its {quality.Metric} is {Figures.Metric(quality.After)}, and was {Figures.Metric(quality.Before)}: {change}.{limit}";
+        return $"Its {quality.Metric} is {Figures.Metric(quality.After)}, and was {Figures.Metric(quality.Before)}: {Change(quality)}.{limit}";
     }
 }
