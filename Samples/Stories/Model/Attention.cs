@@ -39,7 +39,7 @@ public sealed class Attention : Module<Tensor, Tensor>
         return o_proj.call(seen.transpose(1, 2).flatten(2)).MoveToOuterDisposeScope();
     }
 
-    private Tensor InHeads(Tensor features) => features.unflatten(-1, -1, config.HeadSize).transpose(1, 2);
+    private Tensor InHeads(Tensor features) => features.unflatten(2, -1, config.HeadSize).transpose(1, 2);
 
     private Tensor ForEveryQuery(Tensor heads) => heads.repeat_interleave(config.Heads / config.KeyValueHeads, dim: 1);
 }
