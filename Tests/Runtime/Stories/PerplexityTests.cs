@@ -1,5 +1,5 @@
 using PipelineDsl.Runtime.Data;
-using PipelineDsl.Runtime.Evaluate;
+using PipelineDsl.Runtime.Measurement;
 using PipelineDsl.Runtime.Formats.Tokenizers;
 using Stories.Model;
 

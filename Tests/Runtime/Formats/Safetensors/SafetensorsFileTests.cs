@@ -115,6 +115,7 @@ public sealed class SafetensorsFileTests : IDisposable
     [Fact]
     public void A_file_that_shrinks_while_it_is_open_is_an_error()
     {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "Windows does not let an open file shrink");
         string path = folder.Write("w.safetensors", Of($"{{{Entry("x", "U8", "[4]", "[0,4]")}}}", 4));
         using var file = SafetensorsFile.Open(path);
         File.WriteAllBytes(path, File.ReadAllBytes(path)[..^2]);

@@ -75,9 +75,10 @@ public sealed class ByteLevelTokenizerTests : IDisposable
     [Theory]
     [InlineData("{\"bos_token\":\"a\"}", "{}", 0L)]
     [InlineData("{\"bos_token\":{\"content\":\"b\"}}", "{}", 1L)]
-    [InlineData("{\"bos_token\":null}", "{\"bos_token_id\":7}", 7L)]
-    [InlineData("{}", "{\"bos_token_id\":[5,6]}", 5L)]
+    [InlineData("{\"bos_token\":null}", "{\"bos_token_id\":1}", 1L)]
+    [InlineData("{}", "{\"bos_token_id\":[1,0]}", 1L)]
     [InlineData("{}", "{\"bos_token_id\":null}", null)]
+    [InlineData("{\"bos_token\":\"none\"}", "{\"bos_token_id\":9}", null)]
     public void The_begin_token_comes_from_the_files_beside_it(string tokenizerConfig, string config, long? id)
     {
         folder.Write("tokenizer_config.json", tokenizerConfig);

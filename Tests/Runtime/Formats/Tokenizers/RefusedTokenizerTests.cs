@@ -27,6 +27,8 @@ public sealed class RefusedTokenizerTests
     [InlineData("{\"model\":{\"type\":\"BPE\",\"unk_token\":\"?\",\"vocab\":{\"a\":0},\"merges\":[]}}", "'unk_token' '?' is not in the vocabulary")]
     [InlineData("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":3}}", "of the wrong kind")]
     [InlineData("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"\\ud800\":0},\"merges\":[]}}", "not a tokenizer")]
+    [InlineData("{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"b\"}}],\"special_tokens\":{\"b\":{\"ids\":[7]}}},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}", "it adds a token with id 7")]
+    [InlineData("{\"decoder\":{\"type\":\"Strip\",\"content\":\"\",\"start\":1,\"stop\":0},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}", "'Strip' looks for an empty text")]
     [InlineData("{}", "a value is missing")]
     [InlineData("[]", "of the wrong kind")]
     [InlineData("{\"model\":", "not a tokenizer")]
@@ -63,5 +65,54 @@ public sealed class RefusedTokenizerTests
         using var folder = new TemporaryFolder();
         var tokenizer = Tokenizer.Open(folder.Write("tokenizer.json", "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}"));
         Should.Throw<PipelineException>(() => tokenizer.Decode([9])).Message.ShouldContain("no token with id 9");
+    }
+
+    [Fact]
+    public void A_mutated_tokenizer_is_accepted_or_refused_but_never_fails_otherwise()
+    {
+        using var folder = new TemporaryFolder();
+        string path = folder.File("tokenizer.json");
+        var random = new Random(7);
+        int refused = 0;
+        for (int i = 0; i < 2_000; i++)
+        {
+            File.WriteAllText(path, Mutated(random));
+            refused += IsRefused(path) ? 1 : 0;
+        }
+
+        refused.ShouldBeInRange(500, 1_999);
+    }
+
+    private static bool IsRefused(string path)
+    {
+        try
+        {
+            var tokenizer = Tokenizer.Open(path);
+            tokenizer.Decode(tokenizer.Encode("a b<s>"));
+            return false;
+        }
+        catch (PipelineException)
+        {
+            return true;
+        }
+    }
+
+    /// <summary>A small tokenizer with a value replaced by one of another kind, or a stretch of its text taken out.</summary>
+    private static string Mutated(Random random)
+    {
+        const string json = """
+            {"added_tokens":[{"id":3,"content":"<s>","special":true,"lstrip":false}],
+            "normalizer":{"type":"Sequence","normalizers":[{"type":"Prepend","prepend":"_"},{"type":"Replace","pattern":{"String":" "},"content":"_"}]},
+            "pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false,"use_regex":true},
+            "post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>"}},{"Sequence":{"id":"A"}}],"special_tokens":{"<s>":{"ids":[3]}}},
+            "decoder":{"type":"Sequence","decoders":[{"type":"Replace","pattern":{"String":"_"},"content":" "},{"type":"ByteFallback"},{"type":"Fuse"},{"type":"Strip","content":" ","start":1,"stop":0}]},
+            "model":{"type":"BPE","unk_token":"a","fuse_unk":true,"vocab":{"a":0,"_":1,"_a":2},"merges":["_ a"]}}
+            """;
+        string[] others = ["null", "3", "-1", "1e400", "\"x\"", "\"\"", "[]", "{}", "true", "[null]"];
+        var values = System.Text.RegularExpressions.Regex.Matches(json, "\"[^\"]*\"|\\d+|true|false");
+        var value = values[random.Next(values.Count)];
+        return random.Next(4) > 0
+            ? json.Remove(value.Index, value.Length).Insert(value.Index, others[random.Next(others.Length)])
+            : json.Remove(value.Index, Math.Min(random.Next(30), json.Length - value.Index));
     }
 }

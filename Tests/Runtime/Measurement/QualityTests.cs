@@ -1,11 +1,11 @@
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Recipes;
 using PipelineDsl.Runtime.Data;
-using PipelineDsl.Runtime.Evaluate;
+using PipelineDsl.Runtime.Measurement;
 
 using static TorchSharp.torch;
 
-namespace PipelineDsl.Runtime.Tests.Evaluate;
+namespace PipelineDsl.Runtime.Tests.Measurement;
 
 public sealed class QualityTests
 {
