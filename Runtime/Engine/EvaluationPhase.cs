@@ -2,7 +2,7 @@ using System.Globalization;
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Runtime.Artifacts;
 using PipelineDsl.Runtime.Data;
-using PipelineDsl.Runtime.Evaluation;
+using PipelineDsl.Runtime.Measurement;
 using PipelineDsl.Runtime.Models;
 using TorchSharp;
 

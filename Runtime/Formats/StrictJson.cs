@@ -40,6 +40,12 @@ internal static class StrictJson
     public static JsonElement? Find(this JsonElement element, string name) =>
         element.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
 
+    /// <summary>A string property that must be there.</summary>
+    public static string Text(this JsonElement element, string name) => element.GetProperty(name).Text();
+
+    /// <summary>A value that must be a string.</summary>
+    public static string Text(this JsonElement element) => element.GetString() ?? throw new FormatException("null where a string is needed");
+
     private static SourceSpan PlaceOf(string path, JsonException failure)
     {
         int line = (int)(failure.LineNumber ?? 0) + 1;

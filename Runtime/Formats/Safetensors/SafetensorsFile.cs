@@ -40,7 +40,7 @@ public sealed class SafetensorsFile : IDisposable
     /// <exception cref="PipelineException">PDSL1015: it is not there. PDSL3012: it cannot be read. PDSL3002: it breaks the format; the message names the entry and the reason.</exception>
     public static SafetensorsFile Open(string path)
     {
-        var handle = ReadableFile.Try(path, static path => File.OpenHandle(path, options: FileOptions.RandomAccess));
+        var handle = ReadableFile.Try(path, static path => File.OpenHandle(path, share: FileShare.Read | FileShare.Delete, options: FileOptions.RandomAccess));
         try
         {
             long length = RandomAccess.GetLength(handle);

@@ -146,35 +146,36 @@ internal ref struct SafetensorsHeaderReader(ReadOnlySpan<byte> json)
             throw new HeaderException($"'data_offsets' of tensor '{name}' must hold 2 numbers, but holds {offsets.Count}");
         }
 
-        string shown = $"[{string.Join(", ", shape)}]";
         Int128 elements = 1;
         foreach (long size in shape)
         {
             elements *= size;
             if (elements > long.MaxValue)
             {
-                throw Overflow(name, shown, type);
+                throw Overflow(name, shape, type);
             }
         }
 
         var bits = elements * type.Bits;
         if (bits / 8 > long.MaxValue)
         {
-            throw Overflow(name, shown, type);
+            throw Overflow(name, shape, type);
         }
 
         if (bits % 8 != 0)
         {
-            throw new HeaderException($"tensor '{name}' is misaligned: shape {shown} with dtype {type} takes {bits} bits, not a multiple of 8");
+            throw new HeaderException($"tensor '{name}' is misaligned: shape {Shown(shape)} with dtype {type} takes {bits} bits, not a multiple of 8");
         }
 
         long found = offsets[1] - offsets[0];
         return found == bits / 8
             ? new TensorInfo(name, type, shape, offsets[0], found)
-            : throw new HeaderException($"tensor '{name}' of shape {shown} and dtype {type} needs {bits / 8} bytes, but 'data_offsets' [{offsets[0]}, {offsets[1]}] hold {found}");
+            : throw new HeaderException($"tensor '{name}' of shape {Shown(shape)} and dtype {type} needs {bits / 8} bytes, but 'data_offsets' [{offsets[0]}, {offsets[1]}] hold {found}");
     }
 
-    private static HeaderException Overflow(string tensor, string shape, ElementType type) => new($"overflow in the shape {shape} of tensor '{tensor}' with dtype {type}: its size does not fit in 63 bits");
+    private static HeaderException Overflow(string tensor, List<long> shape, ElementType type) => new($"overflow in the shape {Shown(shape)} of tensor '{tensor}' with dtype {type}: its size does not fit in 63 bits");
+
+    private static string Shown(List<long> shape) => $"[{string.Join(", ", shape.Take(8))}{(shape.Count > 8 ? ", …" : "")}]";
 
     private static HeaderException Missing(string tensor, string field) => new($"tensor '{tensor}' lacks the field '{field}'");
 

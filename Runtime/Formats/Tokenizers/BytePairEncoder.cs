@@ -87,8 +87,7 @@ internal sealed class BytePairEncoder
 
     private void Join(Symbols symbols)
     {
-        // Equal ranks go from left to right.
-        var queue = new PriorityQueue<(int Position, int Result), (int Rank, int Position)>();
+        var queue = new PriorityQueue<(int Position, int Result), long>();
         for (int position = 0; position + 1 < symbols.Count; position++)
         {
             Propose(symbols, queue, position);
@@ -111,11 +110,12 @@ internal sealed class BytePairEncoder
         }
     }
 
-    private void Propose(Symbols symbols, PriorityQueue<(int Position, int Result), (int Rank, int Position)> queue, int position)
+    private void Propose(Symbols symbols, PriorityQueue<(int Position, int Result), long> queue, int position)
     {
         if (Find(symbols, position, out var merge))
         {
-            queue.Enqueue((position, merge.Id), (merge.Rank, position));
+            // Equal ranks go from left to right.
+            queue.Enqueue((position, merge.Id), ((long)merge.Rank << 32) | (uint)position);
         }
     }
 

@@ -5,8 +5,9 @@ namespace PipelineDsl.Runtime.Formats.Tokenizers;
 
 /// <summary>The ids that start and end a document, as <c>tokenizer_config.json</c> and <c>config.json</c> beside a tokenizer name them.</summary>
 /// <param name="tokenizerPath">The tokenizer; files that are not beside it say nothing.</param>
+/// <param name="ids">The ids that there are; a mark with another id counts as none.</param>
 /// <param name="idOf">The id of a token, or null.</param>
-internal sealed class DocumentMarks(string tokenizerPath, Func<string, int?> idOf)
+internal sealed class DocumentMarks(string tokenizerPath, IReadOnlySet<long> ids, Func<string, int?> idOf)
 {
     /// <summary>The id of <c>bos_token</c> or <c>eos_token</c>, or null.</summary>
     public long? Find(string mark) =>
@@ -23,8 +24,8 @@ internal sealed class DocumentMarks(string tokenizerPath, Func<string, int?> idO
     private long? IdFrom(JsonElement? mark) => mark switch
     {
         null => null,
-        { ValueKind: JsonValueKind.Number } id => id.GetInt64(),
-        { ValueKind: JsonValueKind.String } token => idOf(token.GetString()!),
+        { ValueKind: JsonValueKind.Number } id => ids.Contains(id.GetInt64()) ? id.GetInt64() : null,
+        { ValueKind: JsonValueKind.String } token => idOf(token.Text()),
         { ValueKind: JsonValueKind.Object } token => IdFrom(token.Find("content")),
         { ValueKind: JsonValueKind.Array } several => IdFrom(several.EnumerateArray().FirstOrDefault()),
         _ => null,

@@ -23,7 +23,7 @@ internal sealed class TextSteps(string path)
                 Func<string, string>[] steps = [.. normalizer.GetProperty("normalizers").EnumerateArray().Select(step => Normalizer(step))];
                 return text => steps.Aggregate(text, (current, step) => step(current));
             case "Prepend":
-                string start = normalizer.GetProperty("prepend").GetString()!;
+                string start = normalizer.Text("prepend");
                 return text => text.Length == 0 ? text : start + text;
             case "Replace":
                 return Replace(normalizer);
@@ -81,7 +81,7 @@ internal sealed class TextSteps(string path)
             case "Fuse":
                 return tokens => [string.Concat(tokens)];
             case "Strip":
-                string content = decoder.GetProperty("content").GetString()!;
+                string content = NotEmpty(decoder.Text("content"), "Strip");
                 int start = decoder.GetProperty("start").GetInt32();
                 int stop = decoder.GetProperty("stop").GetInt32();
                 return tokens => tokens.Select(token => Strip(token, content, start, stop));
@@ -97,16 +97,16 @@ internal sealed class TextSteps(string path)
         new(DiagnosticIds.BrokenTokenizer, $"'{path}' needs the {part} '{type}', which is not supported (supported: {supported}); take a model with another tokenizer or tokenise the data beforehand", path);
 
     /// <summary>The name of a part's type.</summary>
-    public static string? TypeOf(JsonElement part) => part.GetProperty("type").GetString();
+    public static string TypeOf(JsonElement part) => part.Text("type");
 
     private Func<string, string> Replace(JsonElement step)
     {
-        string old = step.GetProperty("pattern").Find("String")?.GetString() ?? throw Unsupported("pattern", "Regex", "String");
-        string replacement = step.GetProperty("content").GetString()!;
-        return old.Length == 0
-            ? throw new FormatException("the pattern of 'Replace' is empty")
-            : text => text.Replace(old, replacement, StringComparison.Ordinal);
+        string old = NotEmpty(step.GetProperty("pattern").Find("String")?.GetString() ?? throw Unsupported("pattern", "Regex", "String"), "Replace");
+        string replacement = step.Text("content");
+        return text => text.Replace(old, replacement, StringComparison.Ordinal);
     }
+
+    private static string NotEmpty(string text, string step) => text.Length > 0 ? text : throw new FormatException($"'{step}' looks for an empty text");
 
     private static string Strip(string token, string content, int start, int stop)
     {

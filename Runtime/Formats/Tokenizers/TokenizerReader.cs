@@ -25,6 +25,12 @@ internal sealed class TokenizerReader
         var vocabulary = ReadVocabulary(model);
         var added = ReadAddedTokens(root, vocabulary);
         var (prefix, suffix) = ReadTemplate(root.Find("post_processor"));
+        var ids = vocabulary.Values.Concat(added.Select(token => token.Id)).Select(id => (long)id).ToHashSet();
+        if (prefix.Concat(suffix).FirstOrDefault(id => !ids.Contains(id), -1) is >= 0 and var unknown)
+        {
+            throw Broken($"it adds a token with id {unknown}, which the vocabulary does not have");
+        }
+
         var parts = new TokenizerParts
         {
             Vocabulary = vocabulary,
@@ -36,7 +42,7 @@ internal sealed class TokenizerReader
             Prefix = prefix,
             Suffix = suffix,
         };
-        var beside = new DocumentMarks(path, token => added.FirstOrDefault(entry => entry.Content == token)?.Id ?? (vocabulary.TryGetValue(token, out int id) ? id : null));
+        var beside = new DocumentMarks(path, ids, token => added.FirstOrDefault(entry => entry.Content == token)?.Id ?? (vocabulary.TryGetValue(token, out int id) ? id : null));
         return new Tokenizer(path, parts)
         {
             BeginId = prefix.Count > 0 ? prefix[0] : beside.Find("bos_token"),
@@ -85,7 +91,7 @@ internal sealed class TokenizerReader
         var tokens = new List<AddedToken>();
         foreach (var entry in root.Find("added_tokens")?.EnumerateArray() ?? default)
         {
-            string content = entry.GetProperty("content").GetString()!;
+            string content = entry.Text("content");
             int id = CheckedId(entry.GetProperty("id"), content);
             if (!texts.TryAdd(id, content) && texts[id] != content)
             {
@@ -123,7 +129,7 @@ internal sealed class TokenizerReader
         int rank = 0;
         foreach (var entry in model.GetProperty("merges").EnumerateArray())
         {
-            string[] pair = entry.ValueKind == JsonValueKind.Array ? [.. entry.EnumerateArray().Select(part => part.GetString()!)] : entry.GetString()!.Split(' ');
+            string[] pair = entry.ValueKind == JsonValueKind.Array ? [.. entry.EnumerateArray().Select(part => part.Text())] : entry.Text().Split(' ');
             if (pair.Length != 2)
             {
                 throw Broken($"merge {rank}, {entry.GetRawText()}, is not two tokens");
@@ -168,8 +174,8 @@ internal sealed class TokenizerReader
         {
             if (piece.Find("SpecialToken") is { } special)
             {
-                var ids = processor.GetProperty("special_tokens").GetProperty(special.GetProperty("id").GetString()!).GetProperty("ids");
-                (afterText ? suffix : prefix).AddRange(ids.EnumerateArray().Select(id => id.GetInt64()));
+                var ids = processor.GetProperty("special_tokens").GetProperty(special.Text("id")).GetProperty("ids");
+                (afterText ? suffix : prefix).AddRange(ids.EnumerateArray().Select(id => (long)id.GetUInt32()));
             }
             else
             {

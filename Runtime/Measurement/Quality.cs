@@ -2,7 +2,7 @@ using PipelineDsl.Runtime.Data;
 
 using static TorchSharp.torch;
 
-namespace PipelineDsl.Runtime.Evaluation;
+namespace PipelineDsl.Runtime.Measurement;
 
 /// <summary>Measures how good a model is on batches.</summary>
 public static class Quality
