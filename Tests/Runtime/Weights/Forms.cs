@@ -1,0 +1,58 @@
+using PipelineDsl.Runtime.Quantization;
+using PipelineDsl.Runtime.Weights;
+using TorchSharp;
+
+using static TorchSharp.torch;
+
+namespace PipelineDsl.Runtime.Tests.Weights;
+
+/// <summary>Samples of every form and nesting, by name.</summary>
+internal static class Forms
+{
+    private static readonly Dictionary<string, Func<Expression>> ByName = new()
+    {
+        ["dense"] = () => Dense(7, 11),
+        ["dense float64"] = () => Dense(7, 11, float64),
+        ["dense float16"] = () => Dense(7, 11, float16),
+        ["dense bfloat16"] = () => Dense(7, 11, bfloat16),
+        ["product"] = () => new Product(Dense(7, 3), Dense(3, 11)),
+        ["product of float64 and float32"] = () => new Product(Dense(7, 3, float64), Dense(3, 11)),
+        ["product of grids"] = () => new Product(Quantized(7, 3), Quantized(3, 11)),
+        ["product of products"] = () => new Product(new Product(Dense(7, 2), Dense(2, 5)), new Product(Dense(5, 4), Quantized(4, 11))),
+        ["sum"] = () => new Sum(Dense(7, 11), Dense(7, 11), Dense(7, 11)),
+        ["sum of one"] = () => new Sum(Dense(7, 11)),
+        ["residual and adapter"] = () => new Sum(Quantized(7, 11), new Scaled(null, new Product(Dense(7, 2), Dense(2, 11)), null, 1.7)),
+        ["scaled rows and columns"] = () => new Scaled(Random([7]), Dense(7, 11), Random([11])),
+        ["scaled rows"] = () => new Scaled(Random([7], float64), Dense(7, 11), null),
+        ["scaled columns of a sum of products"] = () => new Scaled(null, new Sum(new Product(Dense(7, 2), Dense(2, 11)), Dense(7, 11)), Random([11], float16), -0.3),
+        ["grid"] = () => Quantized(7, 11),
+        ["grid per tensor, 3 bits, asymmetric"] = () => Quantized(7, 11, new Quantize { Bits = 3, Granularity = Granularity.Tensor, Symmetric = false }),
+        ["grid per row, 8 bits, float32 scales"] = () => Quantized(7, 11, new Quantize { Bits = 8, Granularity = Granularity.Channel, ScaleType = ScaleType.Float32 }),
+        ["grid of several blocks"] = () => Quantized(3, 700_001, new Quantize { Bits = 5, GroupSize = 1000, Symmetric = false }),
+    };
+
+    public static TheoryData<string> Names => [.. ByName.Keys];
+
+    public static Expression Make(string name)
+    {
+        random.manual_seed(7);
+        return ByName[name]();
+    }
+
+    public static Dense Dense(long rows, long columns, ScalarType dtype = ScalarType.Float32) => new(Random([rows, columns], dtype));
+
+    public static Grid Quantized(long rows, long columns, Quantize? step = null)
+    {
+        using var scope = NewDisposeScope();
+        step ??= new Quantize { GroupSize = 4 };
+        var grid = UniformGrid.For(step, rows, columns);
+        var rounded = RoundToNearest.Of(Random([rows, columns]), grid, step.ScaleType == ScaleType.Float16 ? float16 : float32);
+        return Grid.Pack(grid, rounded.Codes, rounded.Scales, rounded.Zeros);
+    }
+
+    public static Tensor Random(long[] shape, ScalarType dtype = ScalarType.Float32)
+    {
+        using var values = randn(shape, dtype: float64);
+        return values.to(dtype);
+    }
+}
