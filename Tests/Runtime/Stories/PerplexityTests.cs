@@ -39,7 +39,7 @@ public sealed class PerplexityTests
         PerplexityOf(model, text.EvaluationBatches()).ShouldBe(35.456, 0.01);
     }
 
-    private static LlamaConfig GsmBard => new()
+    internal static LlamaConfig GsmBard => new()
     {
         VocabularySize = 2048,
         HiddenSize = 256,

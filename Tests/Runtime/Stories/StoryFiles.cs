@@ -43,5 +43,5 @@ internal static class StoryFiles
         return model;
     }
 
-    private static string In(string file) => Path.Combine(AppContext.BaseDirectory, "Stories", file);
+    public static string In(string file) => Path.Combine(AppContext.BaseDirectory, "Stories", file);
 }
