@@ -52,7 +52,7 @@ internal static class ScalarText
                 return false;
             }
 
-            value = setting.Type == typeof(int) ? (int)number : number;
+            value = setting.Type == typeof(int) ? (object)(int)number : number;
         }
 
         string? outside = setting.CheckRange(value);
