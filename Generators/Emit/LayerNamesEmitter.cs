@@ -55,18 +55,20 @@ internal static class LayerNamesEmitter
         public void Add(string memberPath)
         {
             var node = this;
+            string path = "";
             foreach (string segment in memberPath.Split('.'))
             {
+                path = path.Length == 0 ? segment : path + "." + segment;
                 if (segment == "*")
                 {
-                    node.Path += ".*";
+                    node.Path = path;
                     continue;
                 }
 
                 var child = node.Children.FirstOrDefault(known => known.Name == segment);
                 if (child is null)
                 {
-                    node.Children.Add(child = new(segment, node.Path.Length == 0 ? segment : node.Path + "." + segment));
+                    node.Children.Add(child = new(segment, path));
                 }
 
                 node = child;

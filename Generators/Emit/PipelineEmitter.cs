@@ -38,7 +38,7 @@ internal static class PipelineEmitter
             .Line()
             .Summary("The modules of the model, as the source shows them.");
         literals.WriteTree(code, pipeline.Tree);
-        code.Line("/// <inheritdoc/>");
+        code.Line().Line("/// <inheritdoc/>");
         if (pipeline.Recipe is { } recipe)
         {
             literals.WriteRecipe(code, recipe);
@@ -92,6 +92,7 @@ internal static class PipelineEmitter
                 .Summary($"Loads <c>{CodeWriter.Xml(model.Name)}</c> as the recipe <c>{CodeWriter.Xml(pipeline.RecipeName)}</c> made it.")
                 .Origin()
                 .Open($"{Access(pipeline)} static class {pipeline.ClassName}Extensions")
+                .Summary("The loader, as a static member of the model.")
                 .Open($"extension(global::{model.FullName})");
             WriteLoadMethod(code, pipeline);
             code.Close().Close();

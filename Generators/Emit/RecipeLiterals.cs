@@ -16,15 +16,25 @@ internal sealed class RecipeLiterals(ProjectOptions options, string mainFile)
 {
     private const string Recipes = "global::PipelineDsl.Recipes.";
     private const string Models = "global::PipelineDsl.Models.";
+    private const string Span = "global::PipelineDsl.Diagnostics.SourceSpan";
+    private const string Kinds = "global::PipelineDsl.LayerKinds";
 
     /// <summary>The helper class that the expressions use.</summary>
     public void WriteHelpers(CodeWriter code) => code
         .Summary("Short forms for the data of the class above.")
         .Origin()
         .Open("file static class Written")
-        .Line($"public static global::PipelineDsl.Diagnostics.SourceSpan At(int line, int column, int endLine, int endColumn, string path = {CodeWriter.Literal(mainFile)}) => new(path, line, column, endLine, endColumn);")
+        .Line($"public static {Span} At(int line, int column, int endLine, int endColumn, string path = {CodeWriter.Literal(mainFile)}) => new(path, line, column, endLine, endColumn);")
         .Line()
-        .Line($"public static {Recipes}EquatableArray<T> List<T>(params T[] items) => new(items);")
+        .Line($"public static {Recipes}Rule Rule(string match, int level, {Span} at, params {Recipes}PlacedStep[] steps) => new(match, new(steps), at, level);")
+        .Line()
+        .Line($"public static {Recipes}PlacedStep Step(global::PipelineDsl.Step step, {Span} at, params {Recipes}GivenSetting[] given) => new(step, new(given), at);")
+        .Line()
+        .Line($"public static {Recipes}GivenSetting Given(string name, {Span} at) => new(name, at);")
+        .Line()
+        .Line($"public static {Models}ModelMember Member(string path, string typeName, {Kinds}? kind, {Span} at) => new(path, typeName, kind, null, at, default);")
+        .Line()
+        .Line($"public static {Models}ModelMember Member(string path, string typeName, {Kinds} kind, long rows, long columns, {Span} at) => new(path, typeName, kind, new(kind, rows, columns), at, default);")
         .Close();
 
     public void WriteRecipe(CodeWriter code, Recipe recipe)
@@ -40,43 +50,40 @@ internal sealed class RecipeLiterals(ProjectOptions options, string mainFile)
             .Line($"Span = {At(recipe.Span)},")
             .Line($"WeightsSpan = {At(recipe.WeightsSpan)},")
             .Line($"TokenizerSpan = {(recipe.TokenizerSpan is { } span ? At(span) : "null")},");
-        WriteList(code, $"Rules = Written.List<{Recipes}Rule>(", [.. recipe.Rules.Select(Rule)], "),");
+        WriteList(code, $"Rules = new(new {Recipes}Rule[]", recipe.Rules.Select(Rule), "),");
         code.Close("};");
     }
 
-    public void WriteTree(CodeWriter code, ModelTree tree)
-    {
-        code.Open($"public static {Models}ModelTree Modules {{ get; }} = new(")
-            .Line($"{CodeWriter.Literal(tree.Name)},");
-        WriteList(code, $"Written.List<{Models}ModelMember>(", [.. tree.Members.Select(Member)], "));");
-        code.Close("");
-    }
+    public void WriteTree(CodeWriter code, ModelTree tree) =>
+        WriteList(code, $"public static {Models}ModelTree Modules {{ get; }} = new({CodeWriter.Literal(tree.Name)}, new(new {Models}ModelMember[]", tree.Members.Select(Member), "));");
 
-    private static void WriteList(CodeWriter code, string open, List<string> items, string close)
+    private static void WriteList(CodeWriter code, string head, IEnumerable<string> items, string end)
     {
-        code.Line(open + (items.Count == 0 ? close : ""));
-        for (int i = 0; i < items.Count; i++)
+        code.Open(head);
+        foreach (string item in items)
         {
-            code.Line("    " + items[i] + (i < items.Count - 1 ? "," : close));
+            code.Line(item + ",");
         }
+
+        code.Close("}" + end);
     }
 
-    private string Rule(Rule rule) => $"new({CodeWriter.Literal(rule.Match)}, Written.List<{Recipes}PlacedStep>({string.Join(", ", rule.Steps.Select(Step))}), {At(rule.Span)}, {Number(rule.Level)})";
+    private string Rule(Rule rule) => $"Written.Rule({CodeWriter.Literal(rule.Match)}, {Number(rule.Level)}, {At(rule.Span)}{string.Concat(rule.Steps.Select(step => ", " + Step(step)))})";
 
     private string Step(PlacedStep placed)
     {
         var descriptor = StepCatalog.Of(placed.Step);
-        var given = placed.Given.OrderBy(setting => setting.Name, StringComparer.Ordinal).ToList();
-        var values = given.Select(setting => $"{setting.Name} = {Value(descriptor.Settings.First(known => known.PropertyName == setting.Name).Get(placed.Step))}");
-        var spans = given.Select(setting => $"new({CodeWriter.Literal(setting.Name)}, {At(setting.Span)})");
-        string step = $"new global::{descriptor.Type.FullName}" + (given.Count == 0 ? "()" : $" {{ {string.Join(", ", values)} }}");
-        return $"new({step}, Written.List<{Recipes}GivenSetting>({string.Join(", ", spans)}), {At(placed.Span)})";
+        var values = placed.Given.Select(setting => $"{setting.Name} = {Value(descriptor.Settings.First(known => known.PropertyName == setting.Name).Get(placed.Step))}");
+        var spans = placed.Given.Select(setting => $", Written.Given({CodeWriter.Literal(setting.Name)}, {At(setting.Span)})");
+        string step = $"new global::{descriptor.Type.FullName}" + (placed.Given.Count == 0 ? "()" : $" {{ {string.Join(", ", values)} }}");
+        return $"Written.Step({step}, {At(placed.Span)}{string.Concat(spans)})";
     }
 
     private string Member(ModelMember member)
     {
-        string shape = member.Shape is { } known ? $"new({Value(known.Kind)}, {Number(known.Rows)}, {Number(known.Columns)})" : "null";
-        return $"new({CodeWriter.Literal(member.Path)}, {CodeWriter.Literal(member.TypeName)}, {(member.Kind is { } kind ? Value(kind) : "null")}, {shape}, {At(member.Span)}, default)";
+        string kind = member.Kind is { } known ? Value(known) : "null";
+        string shape = member.Shape is { } matrix ? $", {Number(matrix.Rows)}, {Number(matrix.Columns)}" : "";
+        return $"Written.Member({CodeWriter.Literal(member.Path)}, {CodeWriter.Literal(member.TypeName)}, {kind}{shape}, {At(member.Span)})";
     }
 
     private string Calibration(Calibration? data) => data is null

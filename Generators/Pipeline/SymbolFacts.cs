@@ -48,7 +48,7 @@ internal static class SymbolFacts
     public static string FullName(ITypeSymbol type) => type.OriginalDefinition.ToDisplayString(FullNameFormat);
 
     /// <summary>The name in messages.</summary>
-    public static string ShortName(ITypeSymbol type) => type.ToDisplayString(SymbolDisplayFormat.MinimallyQualifiedFormat.WithMiscellaneousOptions(SymbolDisplayMiscellaneousOptions.None));
+    public static string ShortName(ITypeSymbol type) => type.ToDisplayString(SymbolDisplayFormat.MinimallyQualifiedFormat.WithMiscellaneousOptions(SymbolDisplayMiscellaneousOptions.UseSpecialTypes));
 
     /// <summary>A place in the source as the models carry it.</summary>
     public static SourceSpan Span(Location location)

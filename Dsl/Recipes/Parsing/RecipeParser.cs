@@ -15,6 +15,9 @@ public sealed class RecipeParser
     private readonly List<RecipeDiagnostic> diagnostics = [];
     private readonly SourceSpan start;
 
+    /// <summary>What stops the reading of the text also hides what comes after: that is neither missing nor of the wrong shape.</summary>
+    private bool whole = true;
+
     private RecipeParser(string path) => start = SourceSpan.StartOf(path);
 
     /// <summary>Reads a recipe.</summary>
@@ -23,12 +26,19 @@ public sealed class RecipeParser
     public static ParsedRecipe Parse(string text, string path)
     {
         var parser = new RecipeParser(path);
-        var root = YamlReader.Read(text, path, parser.Report);
+        var root = YamlReader.Read(text, path, parser.diagnostics.Add);
+        parser.whole = parser.diagnostics.Count == 0;
         var draft = root is YamlMapping mapping ? parser.ReadRecipe(new(mapping, parser.Report)) : parser.RefuseRoot(root);
         return new(draft, new(parser.diagnostics.OrderBy(problem => problem.Span.Line).ThenBy(problem => problem.Span.Column)));
     }
 
-    private void Report(RecipeDiagnostic diagnostic) => diagnostics.Add(diagnostic);
+    private void Report(RecipeDiagnostic diagnostic)
+    {
+        if (whole || diagnostic.Id is not (DiagnosticIds.MissingSetting or DiagnosticIds.BrokenYaml))
+        {
+            diagnostics.Add(diagnostic);
+        }
+    }
 
     private void Report(string id, string message, SourceSpan span) => Report(new(id, Severity.Error, message, span));
 
@@ -45,11 +55,9 @@ public sealed class RecipeParser
 
     private RecipeDraft ReadRecipe(MappingReader reader)
     {
-        // What stops the reading of the text also hides keys: those are not missing.
-        bool whole = diagnostics.Count == 0;
         reader.RefuseOthers(Owner, Keys);
         CheckVersion(reader);
-        var name = whole ? reader.RequiredText("recipe", Owner, "'recipe: <name>'", start) : reader.Text("recipe");
+        var name = reader.RequiredText("recipe", Owner, "'recipe: <name>'", start);
         if (name is not null && RecipeCatalog.CheckName(name.Text) is { } problem)
         {
             Report(DiagnosticIds.InvalidValue, problem, name.Span);
@@ -57,7 +65,7 @@ public sealed class RecipeParser
         }
 
         var span = name?.Span ?? start;
-        bool alone = whole && reader.Find("extends") is null;
+        bool alone = reader.Find("extends") is null;
         var steps = reader.Find("steps");
         if (alone && steps is null)
         {

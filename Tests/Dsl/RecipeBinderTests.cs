@@ -1,0 +1,63 @@
+using PipelineDsl.Diagnostics;
+using PipelineDsl.Recipes;
+
+namespace PipelineDsl.Dsl.Tests;
+
+public sealed class RecipeBinderTests
+{
+    private const string Base = "recipe: base\nmodel: M\nweights: w.safetensors\nseed: 5\ncalibrate: { data: c.txt }\nsteps:\n  - match: a\n    keep:\n";
+
+    [Fact]
+    public void A_recipe_inherits_what_it_does_not_say_and_stands_a_level_higher()
+    {
+        var recipe = Bind("recipe: top\nextends: middle\nweights: own.safetensors\nsteps:\n  - match: c\n    keep:\n", out var problems, Base, "recipe: middle\nextends: base\nsteps:\n  - match: b\n    keep:\n");
+        problems.ShouldBeEmpty();
+        (recipe!.Name, recipe.Model, recipe.Weights, recipe.Seed, recipe.Calibrate!.Data).ShouldBe(("top", "M", "own.safetensors", 5, "c.txt"));
+        recipe.Rules.Select(rule => (rule.Match, rule.Level)).ShouldBe([("a", 0), ("b", 1), ("c", 2)]);
+    }
+
+    [Fact]
+    public void A_circle_is_an_error()
+    {
+        Bind("recipe: a\nextends: b\n", out var problems, "recipe: b\nextends: a\n").ShouldBeNull();
+        problems.ShouldHaveSingleItem().Message.ShouldBe("recipes extend each other in a circle: a → b → a; let one of them stand alone");
+    }
+
+    [Fact]
+    public void An_unknown_base_is_an_error_with_a_hint()
+    {
+        Bind("recipe: a\nextends: bse\n", out var problems, Base).ShouldBeNull();
+        problems.ShouldHaveSingleItem().ToString().ShouldBe("r.yaml(2,10,2,13): error PDSL1016: there is no recipe 'bse' to extend; did you mean 'base'?");
+    }
+
+    [Theory]
+    [InlineData("/abs/w", false)]
+    [InlineData("C:\\w", false)]
+    [InlineData("a/../../w", false)]
+    [InlineData("..", false)]
+    [InlineData("a/../w", true)]
+    [InlineData("./w", true)]
+    [InlineData("a..b/w", true)]
+    public void Paths_stay_inside_the_project(string path, bool inside)
+    {
+        Bind(Base.Replace("w.safetensors", $"'{path}'"), out var problems);
+        problems.Select(problem => problem.Id).ShouldBe(inside ? [] : [DiagnosticIds.PathOutsideProject]);
+    }
+
+    [Fact]
+    public void A_step_that_learns_needs_calibration_data()
+    {
+        Bind(Base.Replace("calibrate: { data: c.txt }\n", "").Replace("keep:", "corda: { rank: 2 }"), out var problems);
+        problems.ShouldHaveSingleItem().ToString().ShouldBe("r.yaml(7,5,7,10): error PDSL1005: 'corda' learns from calibration data and the recipe names none; add 'calibrate' with the data to use");
+    }
+
+    private static Recipe? Bind(string text, out List<RecipeDiagnostic> problems, params string[] others)
+    {
+        var parsed = RecipeParserTests.Read(text);
+        parsed.Diagnostics.ShouldBeEmpty();
+        var known = others.Append(text).Select(RecipeParserTests.Read).ToDictionary(recipe => recipe.Draft.Name!);
+        var found = new List<RecipeDiagnostic>();
+        problems = found;
+        return new RecipeBinder(known, allowOutsidePaths: false).Bind(parsed, found.Add);
+    }
+}

@@ -1,0 +1,89 @@
+using PipelineDsl.Diagnostics;
+using PipelineDsl.Recipes;
+
+namespace PipelineDsl.Dsl.Tests;
+
+public sealed class RecipeResolverTests
+{
+    private static readonly SourceSpan Nowhere = SourceSpan.StartOf("r.yaml");
+
+    [Fact]
+    public void Steps_of_one_layer_run_in_the_order_of_their_stages()
+    {
+        var layers = Resolve(out var problems, Rule("a", new Quantize()), Rule("**", new Decompose { Rank = 2 }));
+        problems.ShouldBeEmpty();
+        layers.Single(layer => layer.Layer.Path == "a").Steps.Select(step => step.Step.Stage).ShouldBe([Stage.Decompose, Stage.Quantize]);
+    }
+
+    [Fact]
+    public void Two_steps_of_one_stage_contradict_each_other()
+    {
+        Resolve(out var problems, Rule("a", new Quantize { Bits = 4 }), Rule("*", new Quantize { Bits = 3 }));
+        problems.ShouldHaveSingleItem().Id.ShouldBe(DiagnosticIds.ContradictorySteps);
+    }
+
+    [Fact]
+    public void Keep_wins_over_broader_patterns()
+    {
+        var layers = Resolve(out var problems, Rule("**", new Quantize()), Rule("a", new Keep()));
+        problems.ShouldBeEmpty();
+        layers.Single(layer => layer.Layer.Path == "a").Steps.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void Keep_beside_a_step_in_one_rule_is_a_contradiction()
+    {
+        Resolve(out var problems, Rule("a", new Keep(), new Quantize()));
+        problems.ShouldHaveSingleItem().Id.ShouldBe(DiagnosticIds.ContradictorySteps);
+    }
+
+    [Fact]
+    public void A_higher_level_wins_layer_by_layer_and_says_so()
+    {
+        var layers = Resolve(out var problems, Rule("**", new Quantize { Bits = 4 }), Rule("a", new Quantize { Bits = 3 }) with { Level = 1 });
+        problems.ShouldHaveSingleItem().Severity.ShouldBe(Severity.Info);
+        layers.Single(layer => layer.Layer.Path == "a").Steps.Single().Step.ShouldBe(new Quantize { Bits = 3 });
+        layers.Single(layer => layer.Layer.Path == "b").Steps.Single().Step.ShouldBe(new Quantize { Bits = 4 });
+    }
+
+    [Fact]
+    public void A_rank_above_the_smaller_side_is_an_error()
+    {
+        Resolve(out var problems, Rule("a", new Decompose { Rank = 9 }));
+        problems.ShouldHaveSingleItem().Message.ShouldBe("rank 9 exceeds min(in=8, out=16); use at most 8 (layer 'a')");
+    }
+
+    [Fact]
+    public void A_pattern_below_members_that_the_source_does_not_show_is_left_to_the_build()
+    {
+        Resolve(out var problems, Rule("open.inner.x", new Quantize()), Rule("open.inner.y", new Quantize())).ShouldBeEmpty();
+        problems.ShouldBeEmpty();
+    }
+
+    [Theory]
+    [InlineData("c", DiagnosticIds.PatternMatchesNothing)]
+    [InlineData("norm", DiagnosticIds.NotCompressible)]
+    [InlineData("{a", DiagnosticIds.InvalidValue)]
+    public void A_pattern_that_hits_no_layer_is_an_error(string pattern, string id)
+    {
+        Resolve(out var problems, Rule(pattern, new Quantize()));
+        problems.ShouldHaveSingleItem().Id.ShouldBe(id);
+    }
+
+    private static Rule Rule(string match, params Step[] steps) => new(match, new(steps.Select(step => new PlacedStep(step, default, Nowhere))), Nowhere);
+
+    private static IReadOnlyList<ResolvedLayer> Resolve(out List<RecipeDiagnostic> problems, params Rule[] rules)
+    {
+        LayerCandidate[] layers =
+        [
+            new("a", "Linear", LayerKinds.Linear, new(LayerKinds.Linear, 16, 8)),
+            new("b", "Linear", LayerKinds.Linear, new(LayerKinds.Linear, 16, 8)),
+            new("norm", "LayerNorm", LayerKinds.None, null),
+            new("open.**", "Module", null, null),
+        ];
+        var found = new List<RecipeDiagnostic>();
+        problems = found;
+        var recipe = new Recipe { Name = "r", Model = "M", Weights = "w", Rules = new(rules), Span = Nowhere, WeightsSpan = Nowhere };
+        return RecipeResolver.Resolve(recipe, layers, found.Add);
+    }
+}

@@ -1,0 +1,81 @@
+using Microsoft.CodeAnalysis;
+using Microsoft.CodeAnalysis.CSharp;
+
+namespace PipelineDsl.Generators.Tests;
+
+public sealed class EmissionTests
+{
+    [Fact]
+    public void A_yaml_recipe_becomes_a_pipeline()
+    {
+        var result = Tiny().Run();
+        result.Diagnostics.ShouldBeEmpty();
+        result.CompilerProblems.ShouldBeEmpty();
+        Snapshot.Check(result.File("Stories.TinyPipeline.g.cs"));
+    }
+
+    [Fact]
+    public void A_model_gets_constants_for_its_layer_paths() => Snapshot.Check(Tiny().Run().File("Stories.StoryLlamaLayers.g.cs"));
+
+    [Fact]
+    public void An_attribute_recipe_becomes_a_pipeline_with_an_extension_block()
+    {
+        var result = new GeneratorRun().Source("Mlp.cs", Models.Mlp).Source("Use.cs", "using Digits; class Use { static Mlp Load() => Mlp.LoadSmallMlp(\"x\"); }").Run();
+        result.Diagnostics.ShouldBeEmpty();
+        result.CompilerProblems.ShouldBeEmpty();
+        Snapshot.Check(result.File("Digits.SmallMlpPipeline.g.cs"));
+    }
+
+    [Fact]
+    public void Before_CSharp_14_a_model_that_is_not_partial_gets_no_loader_of_its_own()
+    {
+        var result = new GeneratorRun(LanguageVersion.CSharp13).Source("Mlp.cs", Models.Mlp).Source("Use.cs", "class Use { static Digits.Mlp Load() => Digits.SmallMlpPipeline.Load(); }").Run();
+        result.CompilerProblems.ShouldBeEmpty();
+        result.File("Digits.SmallMlpPipeline.g.cs").ShouldNotContain("extension(");
+    }
+
+    [Fact]
+    public void Two_runs_give_the_same_bytes() => Tiny().Run().Files.ShouldBe(Tiny().Run().Files);
+
+    [Fact]
+    public void Generated_code_names_no_machine() => Tiny().Run().Files.Values.ShouldAllBe(text => !text.Contains("/project", StringComparison.Ordinal));
+
+    [Fact]
+    public void The_emitted_recipe_is_the_one_that_was_written()
+    {
+        using var image = new MemoryStream();
+        Tiny().Run().Output.Emit(image).Success.ShouldBeTrue();
+        var type = System.Reflection.Assembly.Load(image.ToArray()).GetType("Stories.TinyPipeline").ShouldNotBeNull();
+        var recipe = ((Runtime.IModelPipeline)Activator.CreateInstance(type)!).Recipe;
+        var parsed = Recipes.Parsing.RecipeParser.Parse(Models.Tiny.ReplaceLineEndings("\n"), "tiny.recipe.yaml");
+        var bound = new Recipes.RecipeBinder(new Dictionary<string, Recipes.ParsedRecipe>(), false).Bind(parsed, _ => { });
+        recipe.ShouldBe(bound);
+    }
+
+    [Fact]
+    public void A_user_may_override_hooks_in_a_part_of_the_pipeline()
+    {
+        const string part = """
+            namespace Stories;
+            public sealed partial class TinyPipeline
+            {
+                public override TorchSharp.torch.Tensor Loss(StoryLlama model, PipelineDsl.Runtime.Data.Batch batch) => batch.LossOf(Run(model, batch));
+            }
+            """;
+        Tiny().Source("TinyPipeline.cs", part).Run().CompilerProblems.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void Equal_file_names_in_two_folders_do_not_clash()
+    {
+        var result = Tiny().Recipe("a/x.recipe.yaml", Models.Tiny.Replace("tiny", "one")).Recipe("b/x.recipe.yaml", Models.Tiny.Replace("tiny", "two")).Run();
+        result.Diagnostics.ShouldBeEmpty();
+        result.CompilerProblems.ShouldBeEmpty();
+        result.Files.Keys.ShouldBe(["Stories.OnePipeline.g.cs", "Stories.StoryLlamaLayers.g.cs", "Stories.TinyPipeline.g.cs", "Stories.TwoPipeline.g.cs"], ignoreOrder: true);
+    }
+
+    internal static GeneratorRun Tiny() => new GeneratorRun()
+        .Source("StoryLlama.cs", Models.Llama)
+        .Source("Consumer.cs", Models.TinyConsumer)
+        .Recipe("tiny.recipe.yaml", Models.Tiny);
+}
