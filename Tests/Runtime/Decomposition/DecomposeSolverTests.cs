@@ -101,6 +101,15 @@ public sealed class DecomposeSolverTests
     }
 
     [Fact]
+    public void Inputs_that_never_vary_leave_the_output_orientation_nothing_to_see()
+    {
+        using var scope = NewDisposeScope();
+        var problem = LayerProblems.Make(12, 8, LayerProblems.Inputs(8).narrow(0, 0, 1).narrow(1, 0, 1).expand(5, 9, 8));
+        var solution = Solve(problem, Orientation.Output, 3);
+        solution.Notes.ShouldHaveSingleItem().ShouldContain("never vary");
+    }
+
+    [Fact]
     public void A_zero_weight_stays_zero()
     {
         using var scope = NewDisposeScope();
