@@ -67,7 +67,7 @@ public sealed class DecomposeSolverTests
     {
         using var scope = NewDisposeScope();
         var inputs = LayerProblems.Inputs(10);
-        var bias = biased ? randn(14, dtype: float64) : null;
+        var bias = biased ? LayerProblems.Weight(14, 1).squeeze(1) : null;
         var problem = LayerProblems.Make(14, 10, inputs, float64, bias);
         var solution = Solve(problem, Orientation.Output, 3);
         var x = inputs.reshape(-1, 10);
