@@ -32,6 +32,11 @@ public sealed class CordaSolver : LayerSolver<Corda>
         var route = slice == Slice.Bottom ? SvdRoute.Exact : LeftSvd.RouteFor(oriented.shape[0], oriented.shape[1]);
         var projection = Projection.Of(weight, oriented, route);
         int rank = slice == Slice.Bottom ? step.Rank : layer.Clip(projection, step.Rank);
+        if (slice == Slice.Bottom && projection.SilentDirections(rank) is > 0 and var silent)
+        {
+            layer.Note($"{silent} of the {rank} least important directions carry nothing; their factors start at zero");
+        }
+
         double energy = projection.Energy(slice, rank);
         double loss = projection.Loss(slice, rank);
         facts["rank"] = rank;

@@ -22,7 +22,8 @@ public enum FisherAxis
 /// <param name="Spectrum">Singular values of diag(a) W diag(c), descending.</param>
 public sealed record FisherWeighting(FactorPair Factors, double[] Spectrum)
 {
-    /// <summary>The weights of one side: √sum, raised to a share of the largest so that they can be divided by: the floor of the paper's re-implementations.</summary>
+    /// <summary>The weights of one side: √sum, raised to a share of the largest so that they can be divided by.</summary>
+    /// <remarks>The floor is relative: the absolute one of a re-implementation flattens the weighting, because Fisher sums are tiny.</remarks>
     /// <param name="sums">Fisher sums of the side [m] or [n] float64.</param>
     /// <param name="relativeFloor">The smallest share of the largest weight.</param>
     /// <returns>[m] or [n]; all zero where the sums are (a dead layer). The caller owns it.</returns>
@@ -55,7 +56,7 @@ public sealed record FisherWeighting(FactorPair Factors, double[] Spectrum)
         return new(new FactorPair(factors.B / rows, factors.A).MoveToOuterDisposeScope(), projection.Spectrum);
     }
 
-    /// <summary>The mirror image W' = W V_r V_rᵀ, V the right singular vectors of diag(a) W: exact also where weights are zero. Tensors leave the caller's scope.</summary>
+    /// <summary>The mirror image W' = W V_r V_rᵀ, V the right singular vectors of diag(a) W: exact also where weights are zero. Both factors are moved out of the caller's scope.</summary>
     private static FisherWeighting Mirrored(Tensor weight, Tensor rowWeights, int rank, SigmaFuse fuse)
     {
         var mirrorFuse = fuse switch { SigmaFuse.Left => SigmaFuse.Right, SigmaFuse.Right => SigmaFuse.Left, _ => fuse };
@@ -64,7 +65,7 @@ public sealed record FisherWeighting(FactorPair Factors, double[] Spectrum)
         var (b, a) = (factors.A.mT, factors.B.mT);
 
         // The gauge is that of U = diag(a) W V S⁻¹, whose columns are those of diag(a) B up to positive factors.
-        var signs = LeftSvd.Gauge(b * rowWeights.unsqueeze(1));
+        var signs = SignGauge.Of(b * rowWeights.unsqueeze(1));
         return new(new FactorPair(b * signs, a * signs.unsqueeze(1)).MoveToOuterDisposeScope(), projection.Spectrum);
     }
 }

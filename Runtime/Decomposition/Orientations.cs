@@ -41,8 +41,12 @@ internal static class Orientations
     {
         var moments = statistics.InputMoments ?? throw Missing("input moments");
         var covariance = Covariance.Of(moments.Count, moments.Sum, moments.Gram);
-        var metric = centred ? covariance.Matrix : moments.Gram / moments.Count;
-        return IsDead(metric, centred ? "the calibration inputs never vary" : "the calibration inputs are all zero", note) ? weight : weight.mm(MetricFactor.OfGram(metric));
+        var second = moments.Gram / moments.Count;
+
+        // The covariance of constant inputs is what rounding left of their second moment.
+        double noise = centred ? 1e-12 * second.abs().max().item<double>() : 0;
+        var metric = centred ? covariance.Matrix : second;
+        return IsDead(metric, centred ? "the calibration inputs never vary" : "the calibration inputs are all zero", note, noise) ? weight : weight.mm(MetricFactor.OfGram(metric));
     }
 
     private static Tensor Fisher(Tensor weight, LayerStatistics statistics, Action<string> note)
@@ -51,10 +55,10 @@ internal static class Orientations
         return IsDead(sums, "no gradient reaches the layer", note) ? weight : weight * sums.sqrt();
     }
 
-    private static bool IsDead(Tensor statistic, string reason, Action<string> note)
+    private static bool IsDead(Tensor statistic, string reason, Action<string> note, double noise = 0)
     {
         MatrixChecks.RequireFinite(statistic, "the calibration statistic");
-        bool dead = statistic.abs().max().item<double>() == 0;
+        bool dead = statistic.abs().max().item<double>() <= noise;
         if (dead)
         {
             note($"{reason}, so the weight is decomposed by itself");

@@ -31,15 +31,7 @@ public sealed record LeftSvd(Tensor Vectors, double[] Values)
     {
         using var scope = NewDisposeScope();
         var (vectors, values) = route == SvdRoute.Exact ? Thin(matrix) : ThroughGram(matrix);
-        return new((vectors * Gauge(vectors)).MoveToOuterDisposeScope(), values.data<double>().ToArray());
-    }
-
-    /// <summary>The signs [k] that make the entry of largest magnitude of each column [m, k] positive.</summary>
-    public static Tensor Gauge(Tensor vectors)
-    {
-        using var scope = NewDisposeScope();
-        var largest = vectors.gather(0, vectors.abs().argmax(0, keepdim: true)).squeeze(0);
-        return where(largest < 0, -1.0, 1.0).to(float64).MoveToOuterDisposeScope();
+        return new((vectors * SignGauge.Of(vectors)).MoveToOuterDisposeScope(), values.data<double>().ToArray());
     }
 
     private static (Tensor Vectors, Tensor Values) Thin(Tensor matrix)

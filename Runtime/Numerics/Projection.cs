@@ -35,6 +35,9 @@ public sealed record Projection(Tensor Weight, LeftSvd Basis)
     /// <summary>How many singular values stand out of the noise.</summary>
     public int NumericalRank => Spectrum.Count(value => value > RankTolerance * Spectrum[0]);
 
+    /// <summary>How many directions of a bottom slice have zero factors.</summary>
+    public int SilentDirections(int rank) => Spectrum.TakeLast(rank).Count(value => value <= ZeroTolerance * Spectrum[0]);
+
     /// <summary>Decomposes a weight in a metric.</summary>
     /// <param name="weight">W [m, n] float64.</param>
     /// <param name="oriented">W L [m, k] float64.</param>

@@ -13,6 +13,6 @@ public static class SymmetricEigen
         using var scope = NewDisposeScope();
         var (values, vectors) = linalg.eigh((matrix + matrix.mT) / 2);
         var ordered = vectors.flip(1);
-        return (values.flip(0).MoveToOuterDisposeScope(), (ordered * LeftSvd.Gauge(ordered)).MoveToOuterDisposeScope());
+        return (values.flip(0).MoveToOuterDisposeScope(), (ordered * SignGauge.Of(ordered)).MoveToOuterDisposeScope());
     }
 }

@@ -17,13 +17,7 @@ public sealed class Grid : Expression
     /// <remarks>The expression takes ownership of the tensors, which must be contiguous and on the CPU.</remarks>
     public Grid(UniformGrid geometry, Tensor codes, Tensor scales, Tensor? zeros)
     {
-        string? problem = geometry.Problem
-            ?? (codes.dtype != uint8 || !codes.shape.SequenceEqual([geometry.Rows, geometry.RowBytes]) ? "the codes do not fit the grid"
-            : scales.dtype != float16 && scales.dtype != float32 || !scales.shape.SequenceEqual(geometry.ScaleShape) ? "the scales do not fit the grid"
-            : zeros is null != geometry.Symmetric ? "a grid has zero points exactly when it is not symmetric"
-            : zeros is not null && (zeros.dtype != uint8 || !zeros.shape.SequenceEqual(geometry.ScaleShape)) ? "the zero points do not fit the grid"
-            : null);
-        if (problem is not null)
+        if ((geometry.Problem ?? Misfit(geometry, codes, scales, zeros)) is { } problem)
         {
             throw new ArgumentException(problem, nameof(geometry));
         }
@@ -180,6 +174,16 @@ public sealed class Grid : Expression
         }
 
         base.Dispose(disposing);
+    }
+
+    private static string? Misfit(UniformGrid geometry, Tensor codes, Tensor scales, Tensor? zeros)
+    {
+        long[] shape = geometry.ScaleShape;
+        return codes.dtype != uint8 || !codes.shape.SequenceEqual([geometry.Rows, geometry.RowBytes]) ? "the codes do not fit the grid"
+            : (scales.dtype != float16 && scales.dtype != float32) || !scales.shape.SequenceEqual(shape) ? "the scales do not fit the grid"
+            : zeros is null != geometry.Symmetric ? "a grid has zero points exactly when it is not symmetric"
+            : zeros is not null && (zeros.dtype != uint8 || !zeros.shape.SequenceEqual(shape)) ? "the zero points do not fit the grid"
+            : null;
     }
 
     /// <summary>The scales or zero points of some rows.</summary>

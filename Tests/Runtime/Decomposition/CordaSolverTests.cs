@@ -82,6 +82,18 @@ public sealed class CordaSolverTests
     }
 
     [Fact]
+    public void Directions_that_carry_nothing_keep_their_rank_and_are_noted()
+    {
+        using var scope = NewDisposeScope();
+        var thin = LayerProblems.Weight(14, 8).mm(LayerProblems.Weight(8, 10));
+        var problem = Problem(float64) with { Weight = new Dense(thin) };
+        var solution = Solve(problem, new Corda { Rank = 3, Use = CordaUse.Adapter, Mode = CordaMode.KnowledgePreserved });
+        solution.Notes.ShouldHaveSingleItem().ShouldStartWith("2 of the 3");
+        solution.Weight.Parts[1].ShouldBeOfType<Product>().Left.Columns.ShouldBe(3);
+        solution.Weight.Materialize().ShouldBeNear(thin, 1e-12);
+    }
+
+    [Fact]
     public void A_layer_that_sees_nothing_is_split_by_itself_with_a_note()
     {
         using var scope = NewDisposeScope();

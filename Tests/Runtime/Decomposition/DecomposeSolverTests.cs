@@ -67,7 +67,7 @@ public sealed class DecomposeSolverTests
     {
         using var scope = NewDisposeScope();
         var inputs = LayerProblems.Inputs(10);
-        var bias = biased ? randn(14, dtype: float64) : null;
+        var bias = biased ? LayerProblems.Weight(14, 1).squeeze(1) : null;
         var problem = LayerProblems.Make(14, 10, inputs, float64, bias);
         var solution = Solve(problem, Orientation.Output, 3);
         var x = inputs.reshape(-1, 10);
@@ -98,6 +98,15 @@ public sealed class DecomposeSolverTests
         var solution = Solve(problem, orientation, 3);
         Compare.SameBits(solution.Weight.Materialize(), Solve(problem, Orientation.Weight, 3).Weight.Materialize()).ShouldBeTrue();
         solution.Notes.Count.ShouldBe(orientation == Orientation.Weight ? 0 : 1);
+    }
+
+    [Fact]
+    public void Inputs_that_never_vary_leave_the_output_orientation_nothing_to_see()
+    {
+        using var scope = NewDisposeScope();
+        var problem = LayerProblems.Make(12, 8, LayerProblems.Inputs(8).narrow(0, 0, 1).narrow(1, 0, 1).expand(5, 9, 8));
+        var solution = Solve(problem, Orientation.Output, 3);
+        solution.Notes.ShouldHaveSingleItem().ShouldContain("never vary");
     }
 
     [Fact]

@@ -33,11 +33,7 @@ internal static class Forms
 
     public static TheoryData<string> Names => [.. ByName.Keys];
 
-    public static Expression Make(string name)
-    {
-        random.manual_seed(7);
-        return ByName[name]();
-    }
+    public static Expression Make(string name) => ByName[name]();
 
     public static Dense Dense(long rows, long columns, ScalarType dtype = ScalarType.Float32) => new(Random([rows, columns], dtype));
 
@@ -50,9 +46,11 @@ internal static class Forms
         return Grid.Pack(grid, rounded.Codes, rounded.Scales, rounded.Zeros);
     }
 
+    /// <summary>Normal values, the same for the same shape: tests run side by side and share no generator.</summary>
     public static Tensor Random(long[] shape, ScalarType dtype = ScalarType.Float32)
     {
-        using var values = randn(shape, dtype: float64);
+        using var generator = new Generator((ulong)shape.Aggregate(17L, (seed, size) => seed * 31 + size));
+        using var values = randn(shape, dtype: float64, generator: generator);
         return values.to(dtype);
     }
 }
