@@ -9,6 +9,13 @@ Console.WriteLine("progress: placeholder");
 var artifacts = new List<string>();
 var inputs = new List<string>();
 var diagnostics = new List<string>();
+string weights = Path.Combine(Text("projectDirectory"), "weights", "mlp.safetensors");
+if (File.Exists(weights) && new FileInfo(weights).Length <= 100)
+{
+    Console.WriteLine($"{weights}(1,1): error PDSL3002: cut off");
+    return 1;
+}
+
 foreach (string recipe in request["recipes"]!.AsArray().Select(item => (string)item!))
 {
     string text = File.ReadAllText(recipe);
