@@ -37,10 +37,10 @@ foreach (string name in order)
     string report = Path.Combine(reports, $"{name}.xml");
     File.Delete(report);
     Console.WriteLine($"--- {name}");
-    int exit = Run(["exec", assembly, "-noLogo", "-noColor", "-xml", report, .. filter]);
+    int exit = Run(["exec", assembly, "-noLogo", "-noColor", "-result-xml", report, .. filter]);
     (int Passed, int Failed, int Skipped) counts = Counts(report);
     // A process that died, or failed without a failed test, is a failure of its own.
-    int crashed = exit != 0 && counts.Failed == 0 && (filter.Length == 0 || !File.Exists(report)) ? 1 : 0;
+    int crashed = exit != 0 && counts.Failed == 0 ? 1 : 0;
     Console.WriteLine($"{name}: {counts.Passed} ok, {counts.Failed + crashed} not ok, {counts.Skipped} left out");
     passed += counts.Passed;
     failed += counts.Failed + crashed;
@@ -50,14 +50,27 @@ foreach (string name in order)
 Console.WriteLine($"{passed} passed, {failed} failed, {skipped} skipped");
 return failed == 0 && passed > 0 ? 0 : 1;
 
-string[]? Filter() => args switch
+string[]? Filter()
 {
-    [] => [],
-    ["--golden"] => ["-trait", "Category=Golden"],
-    ["--filter", var name] => ["-method", $"*{name}*"],
-    ["--golden", "--filter", var name] or ["--filter", var name, "--golden"] => ["-trait", "Category=Golden", "-method", $"*{name}*"],
-    _ => null,
-};
+    var options = new List<string>();
+    for (int index = 0; index < args.Length; index++)
+    {
+        if (args[index] == "--golden")
+        {
+            options.AddRange(["-trait", "Category=Golden"]);
+        }
+        else if (args[index] == "--filter" && ++index < args.Length)
+        {
+            options.AddRange(["-method", $"*{args[index]}*"]);
+        }
+        else
+        {
+            return null;
+        }
+    }
+
+    return [.. options];
+}
 
 int Run(string[] arguments)
 {

@@ -1,0 +1,148 @@
+namespace PipelineDsl.Build.Tests;
+
+/// <summary>What runs when: the host's journal tells.</summary>
+public sealed class IncrementalBuildTests(Product product) : IDisposable
+{
+    private const string Models = "bin/Debug/net10.0/models";
+    private readonly Project project = new(product);
+
+    public void Dispose() => project.Dispose();
+
+    [Fact]
+    public void First_build_makes_the_artifact_and_the_second_runs_no_host()
+    {
+        project.Build();
+        project.Files(Models).ShouldContain("tiny/model.safetensors");
+        project.Files(Models).ShouldContain("tiny/manifest.json");
+        string[] journal = project.Journal;
+        journal.ShouldNotBeEmpty();
+
+        project.Build("--no-restore");
+        project.Journal.ShouldBe(journal);
+    }
+
+    [Fact]
+    public void Edited_recipe_new_weights_and_changed_options_run_it_again()
+    {
+        project.Build();
+        int runs = project.Journal.Length;
+
+        project.WriteRecipe("tiny", bits: 4);
+        project.Build("--no-restore");
+        project.Journal.Length.ShouldBeGreaterThan(runs);
+        runs = project.Journal.Length;
+
+        project.WriteWeights(seed: 2);
+        project.Build("--no-restore");
+        project.Journal.Length.ShouldBeGreaterThan(runs);
+        runs = project.Journal.Length;
+
+        project.Build("--no-restore", "-p:PipelineDslThreads=1");
+        project.Journal.Length.ShouldBeGreaterThan(runs);
+    }
+
+    [Fact]
+    public void Missing_artifact_is_made_again()
+    {
+        project.Build();
+        File.Delete(project.InFolder("obj/Debug/net10.0/pipeline/models/tiny/model.safetensors"));
+
+        project.Build("--no-restore");
+        project.Exists("obj/Debug/net10.0/pipeline/models/tiny/model.safetensors").ShouldBeTrue();
+    }
+
+    [Fact]
+    public void Deleted_recipe_removes_its_files_from_output()
+    {
+        project.WriteRecipe("small", bits: 4);
+        project.Build();
+        project.Files(Models).ShouldContain("small/model.safetensors");
+
+        File.Delete(project.InFolder("small.recipe.yaml"));
+        project.Build("--no-restore");
+        project.Files(Models).ShouldContain("tiny/model.safetensors");
+        project.Files(Models).ShouldNotContain(path => path.StartsWith("small/"));
+
+        File.Delete(project.InFolder("tiny.recipe.yaml"));
+        project.Build("--no-restore");
+        project.Files(Models).ShouldBeEmpty();
+        project.Files("obj/Debug/net10.0/pipeline/models").ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void Failed_run_fails_again_and_leaves_the_previous_artifact()
+    {
+        project.Build();
+        byte[] before = File.ReadAllBytes(project.InFolder($"{Models}/tiny/model.safetensors"));
+        File.WriteAllBytes(project.InFolder("weights/mlp.safetensors"), Weights.File(seed: 1)[..100]);
+
+        for (int attempt = 0; attempt < 2; attempt++)
+        {
+            CommandResult result = project.DotNet("build", "--no-restore");
+            result.ExitCode.ShouldNotBe(0);
+            result.Output.ShouldContain("error PDSL3");
+        }
+
+        File.ReadAllBytes(project.InFolder($"{Models}/tiny/model.safetensors")).ShouldBe(before);
+        project.WriteWeights(seed: 1);
+        project.Build("--no-restore");
+    }
+
+    [Fact]
+    public void Clean_removes_what_the_build_made()
+    {
+        project.Build();
+        project.Succeed("clean");
+
+        project.Files(Models).ShouldBeEmpty();
+        project.Files("obj/Debug/net10.0/pipeline").ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void Up_to_date_build_says_again_what_the_last_run_warned_of()
+    {
+        project.Build();
+        File.AppendAllText(
+            project.InFolder("obj/Debug/net10.0/pipeline/diagnostics.list"),
+            $"{project.InFolder("tiny.recipe.yaml")}(5,7,5,15): warning PDSL3014: said before{Environment.NewLine}");
+
+        project.Build("--no-restore").ShouldContain("tiny.recipe.yaml(5,7,5,15): warning PDSL3014: said before");
+    }
+
+    [Fact]
+    public void Design_time_build_runs_nothing()
+    {
+        project.Succeed("restore");
+        project.Succeed("msbuild", "-t:ResolveReferences;Compile;GetTargetPath", "-p:DesignTimeBuild=true", "-p:SkipCompilerExecution=true", "-p:ProvideCommandLineArgs=true", "-p:BuildingInsideVisualStudio=true");
+
+        project.Files("obj/Debug/net10.0/pipeline").ShouldBeEmpty();
+    }
+
+    [Theory]
+    [InlineData("no recipe")]
+    [InlineData("switched off")]
+    public void Nothing_runs_when(string reason)
+    {
+        if (reason == "no recipe")
+        {
+            File.Delete(project.InFolder("tiny.recipe.yaml"));
+        }
+
+        project.Build(reason == "switched off" ? ["-p:PipelineDslEnabled=false"] : []);
+        project.Journal.ShouldBeEmpty();
+        project.Files(Models).ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void Two_clean_builds_make_the_same_bytes()
+    {
+        using var twin = new Project(product, "Elsewhere");
+        project.Build();
+        twin.Build();
+
+        foreach (string file in new[] { "tiny/model.safetensors", "tiny/manifest.json" })
+        {
+            File.ReadAllBytes(twin.InFolder($"{Models}/{file}")).ShouldBe(File.ReadAllBytes(project.InFolder($"{Models}/{file}")), file);
+        }
+    }
+}

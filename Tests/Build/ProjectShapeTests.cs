@@ -1,0 +1,89 @@
+namespace PipelineDsl.Build.Tests;
+
+/// <summary>Builds of every shape that users have.</summary>
+public sealed class ProjectShapeTests(Product product)
+{
+    private const string Artifact = "bin/Debug/net10.0/models/tiny/model.safetensors";
+
+    [Fact]
+    public void Path_with_spaces_and_letters_of_other_alphabets()
+    {
+        using var project = new Project(product, "Mein Projekt @ 模型");
+        project.Build();
+        project.Exists(Artifact).ShouldBeTrue();
+    }
+
+    [Fact]
+    public void Several_target_frameworks_a_graph_build_and_a_multithreaded_one()
+    {
+        using var project = new Project(product);
+        project.Write("App.csproj", project.ProjectFile().Replace("<TargetFramework>net10.0</TargetFramework>", "<TargetFrameworks>net10.0</TargetFrameworks>"));
+        project.Build();
+        project.Exists(Artifact).ShouldBeTrue();
+
+        foreach (string mode in new[] { "-graph", "-mt" })
+        {
+            project.Succeed("clean");
+            project.Exists(Artifact).ShouldBeFalse();
+            project.Build("--no-restore", mode);
+            project.Exists(Artifact).ShouldBeTrue(mode);
+        }
+    }
+
+    [Fact]
+    public void An_application_gets_the_models_of_its_library_without_compressing_itself()
+    {
+        using var project = new Project(product);
+        File.Delete(project.InFolder("Program.cs"));
+        project.Write("App.csproj", project.ProjectFile(outputType: "Library"));
+        project.Write("../Shell/Program.cs", "Console.WriteLine(typeof(Demo.Mlp));");
+        project.Write("../Shell/Shell.csproj", """
+            <Project Sdk="Microsoft.NET.Sdk">
+              <PropertyGroup>
+                <TargetFramework>net10.0</TargetFramework>
+                <OutputType>Exe</OutputType>
+                <ImplicitUsings>enable</ImplicitUsings>
+              </PropertyGroup>
+              <ItemGroup>
+                <ProjectReference Include="../App/App.csproj" />
+              </ItemGroup>
+            </Project>
+            """);
+
+        project.Build("../Shell/Shell.csproj");
+        project.Exists($"../Shell/{Artifact}").ShouldBeTrue();
+        project.Files("../Shell/obj/Debug/net10.0/pipeline").ShouldBeEmpty();
+
+        project.Succeed("publish", "../Shell/Shell.csproj", "--no-build", "-c", "Debug", "-o", project.InFolder("../out"));
+        project.Exists("../out/models/tiny/model.safetensors").ShouldBeTrue();
+    }
+
+    [Fact]
+    public void The_tensor_library_stays_out_of_the_output_folder_even_when_the_project_references_it()
+    {
+        using var project = new Project(product);
+        string system = OperatingSystem.IsWindows() ? "win-x64" : OperatingSystem.IsMacOS() ? "osx-arm64" : "linux-x64";
+        project.Write("App.csproj", project.ProjectFile(items: $"""<PackageReference Include="libtorch-cpu-{system}" Version="2.10.0" />"""));
+        project.Build();
+
+        project.Exists(Artifact).ShouldBeTrue();
+        project.Files("bin").ShouldNotContain(path => path.Contains("torch_cpu"));
+    }
+
+    [Fact]
+    public void An_unknown_back_end_is_an_error_that_names_the_known_ones()
+    {
+        using var project = new Project(product);
+        CommandResult result = project.DotNet("build", "-p:TorchBackend=rocm");
+
+        result.ExitCode.ShouldNotBe(0);
+        result.Output.ShouldContain("error PDSL2005: TorchBackend is 'rocm'; use cpu, cuda-linux or cuda-windows");
+    }
+
+    [Fact]
+    public void The_targets_pass_the_checks_of_msbuild()
+    {
+        using var project = new Project(product);
+        project.Build("-check").ShouldNotContain("BC0");
+    }
+}

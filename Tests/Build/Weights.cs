@@ -1,0 +1,35 @@
+using System.Buffers.Binary;
+using System.Globalization;
+using System.Text;
+
+namespace PipelineDsl.Build.Tests;
+
+/// <summary>The weights of the template's model as a safetensors file: a header's length, the header, the numbers.</summary>
+internal static class Weights
+{
+    private static readonly (string Name, int[] Shape)[] Tensors =
+        [("fc1.bias", [16]), ("fc1.weight", [16, 8]), ("fc2.bias", [4]), ("fc2.weight", [4, 16])];
+
+    public static byte[] File(int seed)
+    {
+        var header = new List<string>();
+        var numbers = new List<byte>();
+        var random = new Random(seed);
+        foreach ((string name, int[] shape) in Tensors)
+        {
+            int start = numbers.Count;
+            for (int index = 0; index < shape.Aggregate((left, right) => left * right); index++)
+            {
+                numbers.AddRange(BitConverter.GetBytes((random.NextSingle() * 2) - 1));
+            }
+
+            header.Add(string.Create(CultureInfo.InvariantCulture, $"\"{name}\":{{\"dtype\":\"F32\",\"shape\":[{string.Join(',', shape)}],\"data_offsets\":[{start},{numbers.Count}]}}"));
+        }
+
+        string text = $"{{{string.Join(',', header)}}}";
+        byte[] head = Encoding.UTF8.GetBytes(text.PadRight((text.Length + 7) / 8 * 8));
+        byte[] length = new byte[8];
+        BinaryPrimitives.WriteInt64LittleEndian(length, head.Length);
+        return [.. length, .. head, .. numbers];
+    }
+}
