@@ -59,6 +59,37 @@ public sealed class ProjectShapeTests(Product product)
     }
 
     [Fact]
+    public void A_packed_library_brings_its_models_to_who_references_it()
+    {
+        using var project = new Project(product);
+        File.Delete(project.InFolder("Program.cs"));
+        project.Write("App.csproj", project.ProjectFile(outputType: "Library"));
+        project.Succeed("pack", "-p:PackageVersion=1.0.0", "-p:PackageId=Demo.Models", "-o", project.InFolder("../feed"));
+        project.Write("../Shell/Program.cs", "Console.WriteLine(typeof(Demo.Mlp));");
+        project.Write("../Shell/nuget.config", """<configuration><packageSources><add key="feed" value="../feed" /></packageSources></configuration>""");
+        // The package goes to a folder of its own, not to the user's; what it stands on is taken from there.
+        string users = Environment.GetEnvironmentVariable("NUGET_PACKAGES") ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages");
+        project.Write("../Shell/Shell.csproj", $"""
+            <Project Sdk="Microsoft.NET.Sdk">
+              <PropertyGroup>
+                <TargetFramework>net10.0</TargetFramework>
+                <OutputType>Exe</OutputType>
+                <ImplicitUsings>enable</ImplicitUsings>
+                <RestorePackagesPath>../packages</RestorePackagesPath>
+                <RestoreFallbackFolders>{users}</RestoreFallbackFolders>
+              </PropertyGroup>
+              <ItemGroup>
+                <PackageReference Include="Demo.Models" Version="1.0.0" />
+              </ItemGroup>
+            </Project>
+            """);
+
+        project.Build("../Shell/Shell.csproj");
+        project.Exists($"../Shell/{Artifact}").ShouldBeTrue();
+        project.Files("../Shell/obj/Debug/net10.0/pipeline").ShouldBeEmpty();
+    }
+
+    [Fact]
     public void The_tensor_library_stays_out_of_the_output_folder_even_when_the_project_references_it()
     {
         using var project = new Project(product);
