@@ -14,12 +14,19 @@ public sealed class PublishTests(Product product) : IDisposable
     [Fact]
     public void It_carries_the_models_and_the_tensor_library_and_runs()
     {
+        project.Write("Program.cs", """
+            using TorchSharp;
+
+            using var model = Demo.TinyPipeline.Load();
+            using var input = torch.ones(1, 8);
+            using var output = model.call(input);
+            Console.WriteLine($"outputs: {output.shape[1]}");
+            """);
         project.Succeed("publish", "-o", Out);
 
         project.Exists("../out/models/tiny/model.safetensors").ShouldBeTrue();
         project.Files("../out").ShouldContain(path => path.Contains("torch_cpu"));
-        CommandResult run = Command.RunProgram(App);
-        run.Output.ShouldContain("outputs: 4");
+        Command.RunProgram(App).Output.ShouldContain("outputs: 4");
     }
 
     [Fact]
