@@ -1,12 +1,18 @@
 #:project ../Tasks/PipelineDsl.Tasks.csproj
 
-// The main job: packs the product and builds the sample against it, as a user would:  dotnet run build/sample.cs
+// The main job: packs the product, builds the sample against the package as a user would, lets the models tell a story
+// and says what compression cost:  dotnet run build/sample.cs
 
 using System.Diagnostics;
+using System.Globalization;
+using System.Text.Json;
 using PipelineDsl.Tasks;
 
+CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
 string repository = Path.GetDirectoryName((string)AppContext.GetData("EntryPointFileDirectoryPath")!)!;
 string sample = Path.Combine(repository, "Samples", "Stories");
+string journal = Path.Combine(sample, "obj", "Release", "net10.0", "pipeline", "journal.log");
+string output = Path.Combine(sample, "bin", "Release", "net10.0");
 
 int exit = Run(["run", Path.Combine(repository, "build", "pack.cs")]);
 if (exit != 0)
@@ -14,10 +20,28 @@ if (exit != 0)
     return exit;
 }
 
+int runsBefore = HostRuns();
 var watch = Stopwatch.StartNew();
 exit = Run(["build", sample, "--configuration", "Release"]);
-Console.WriteLine($"built in {watch.Elapsed.TotalSeconds:0.0} s");
-return exit;
+string seconds = $"{watch.Elapsed.TotalSeconds:0.0} s";
+if (exit != 0)
+{
+    return exit;
+}
+
+int runs = HostRuns() - runsBefore;
+Console.WriteLine();
+exit = Run(["exec", Path.Combine(output, "Stories.dll")]);
+if (exit != 0)
+{
+    return exit;
+}
+
+PrintTable();
+Console.WriteLine(runs == 0
+    ? $"everything is up to date: the build took {seconds} and added no host run ({HostRuns()} so far)"
+    : $"the build took {seconds} and ran the host {(runs == 1 ? "once" : $"{runs} times")}; run this again to see a build that has nothing to do");
+return 0;
 
 int Run(string[] arguments)
 {
@@ -30,4 +54,39 @@ int Run(string[] arguments)
     using var process = Process.Start(start)!;
     process.WaitForExit();
     return process.ExitCode;
+}
+
+int HostRuns() => File.Exists(journal) ? File.ReadLines(journal).Count(line => line == "run") : 0;
+
+void PrintTable()
+{
+    string[][] rows = [.. Directory.GetDirectories(Path.Combine(output, "models")).Order(StringComparer.Ordinal).Select(Row)];
+    string[] head = ["recipe", "bytes before", "bytes after", "perplexity before", "perplexity after", "build time", "report"];
+    int[] widths = [.. head.Select((title, column) => rows.Select(row => row[column].Length).Append(title.Length).Max())];
+    Print(head);
+    Print([.. widths.Select(width => new string('-', width))]);
+    foreach (string[] row in rows)
+    {
+        Print(row);
+    }
+
+    void Print(string[] cells) => Console.WriteLine(string.Join("  ", cells.Select((cell, column) =>
+        column is 0 or 6 ? cell.PadRight(widths[column]) : cell.PadLeft(widths[column]))).TrimEnd());
+}
+
+string[] Row(string folder)
+{
+    using var manifest = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "manifest.json")));
+    var bytes = manifest.RootElement.GetProperty("bytes");
+    var quality = manifest.RootElement.GetProperty("quality");
+    return
+    [
+        Path.GetFileName(folder),
+        $"{bytes.GetProperty("before").GetInt64():N0}",
+        $"{bytes.GetProperty("after").GetInt64():N0}",
+        $"{quality.GetProperty("before").GetDouble():0.00}",
+        $"{quality.GetProperty("after").GetDouble():0.00}",
+        seconds,
+        Path.GetRelativePath(repository, Path.Combine(folder, "report.html")),
+    ];
 }

@@ -108,7 +108,11 @@ public static class RecipeResolver
 
     private static bool Fits(Step step, LayerCandidate layer) => layer.Kind is not { } kind || (kind & step.AppliesTo) != 0;
 
-    private static string Kinds(Rule rule) => rule.Steps.Aggregate(LayerKinds.None, (kinds, step) => kinds | step.Step.AppliesTo).ToString();
+    private static string Kinds(Rule rule)
+    {
+        var kinds = rule.Steps.Aggregate(LayerKinds.None, (all, step) => all | step.Step.AppliesTo);
+        return kinds == LayerKinds.All ? "Linear, Embedding and Conv2d" : kinds.ToString();
+    }
 
     private sealed record RuleMatches(Rule Rule, HashSet<LayerCandidate> Layers);
 }

@@ -1,5 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
+using System.Globalization;
+using System.Runtime.ExceptionServices;
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Runtime.Statistics;
 
@@ -11,8 +13,11 @@ namespace PipelineDsl.Runtime.Engine;
 internal sealed class SolvePhase(PreparedRun run, ContentStore store, RunOptions options, IRunObserver observer)
 {
     private readonly ConcurrentDictionary<string, double> seconds = new(StringComparer.Ordinal);
+    private static readonly TimeSpan ProgressInterval = TimeSpan.FromSeconds(2);
+
     private readonly Lock gate = new();
     private readonly Stopwatch watch = Stopwatch.StartNew();
+    private TimeSpan lastProgress;
 
     /// <summary>Solves the units; the caller owns the result.</summary>
     /// <param name="units">The layers.</param>
@@ -32,12 +37,12 @@ internal sealed class SolvePhase(PreparedRun run, ContentStore store, RunOptions
 
         var cached = files.Keys.ToHashSet(StringComparer.Ordinal);
         var open = units.Where(unit => !cached.Contains(unit.Path)).OrderByDescending(unit => unit.Plan.Shape.Count).ToList();
-        observer.Progress($"{run.Recipe.Name}: {open.Count} layers to solve, {cached.Count} from the cache");
         RunParallel(open, unit =>
         {
             files[unit.Path] = SolveOne(unit, keys[unit.Path], statistics.GetValueOrDefault(unit.Path));
             Report(unit, open.Count);
         }, cancellation);
+        observer.Progress(string.Create(CultureInfo.InvariantCulture, $"{run.Recipe.Name}: {open.Count} layers solved in {watch.Elapsed.TotalSeconds:0.0} s, {cached.Count} from the cache"));
 
         var layers = new SortedDictionary<string, SolvedUnit>(StringComparer.Ordinal);
         foreach (var unit in units)
@@ -66,10 +71,16 @@ internal sealed class SolvePhase(PreparedRun run, ContentStore store, RunOptions
     {
         lock (gate)
         {
+            observer.Record($"layer {run.Recipe.Name} {unit.Path}");
+            if (watch.Elapsed - lastProgress < ProgressInterval)
+            {
+                return;
+            }
+
+            lastProgress = watch.Elapsed;
             int done = seconds.Count;
             double remaining = watch.Elapsed.TotalSeconds / done * (total - done);
-            observer.Record($"layer {run.Recipe.Name} {unit.Path}");
-            observer.Progress($"{run.Recipe.Name}: {done}/{total} {unit.Path} {seconds[unit.Path]:0.00} s, {remaining:0} s to go");
+            observer.Progress(string.Create(CultureInfo.InvariantCulture, $"{run.Recipe.Name}: {done} of {total} layers, last {unit.Path} in {seconds[unit.Path]:0.0} s, about {remaining:0} s to go"));
         }
     }
 
@@ -98,7 +109,7 @@ internal sealed class SolvePhase(PreparedRun run, ContentStore store, RunOptions
         cancellation.ThrowIfCancellationRequested();
         if (failures.TryDequeue(out var first))
         {
-            System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(first);
+            ExceptionDispatchInfo.Throw(first);
         }
     }
 }

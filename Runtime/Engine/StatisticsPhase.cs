@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Runtime.Data;
 using PipelineDsl.Runtime.Statistics;
@@ -49,7 +50,7 @@ internal sealed class StatisticsPhase(IModelPipeline pipeline, PreparedRun run, 
             pipeline, run.Model, needs, () => pipeline.CalibrationBatches(data).Select(batch => batch.To(device)), calibrate.Span, cancellation));
         run.Model.to(CPU);
         observer.Record($"statistics {run.Recipe.Name} layers={needs.Count}");
-        observer.Progress($"{run.Recipe.Name}: calibrated in {watch.Elapsed.TotalSeconds:0.0} s");
+        observer.Progress(string.Create(CultureInfo.InvariantCulture, $"{run.Recipe.Name}: calibrated in {watch.Elapsed.TotalSeconds:0.0} s"));
         return statistics;
     }
 

@@ -17,7 +17,7 @@ internal static class ReadableFile
         {
             throw new PipelineException(DiagnosticIds.MissingFile, $"'{path}' does not exist; check the path, which is relative to the project", path, failure);
         }
-        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or NotSupportedException)
         {
             throw new PipelineException(DiagnosticIds.FileFailed, $"cannot read '{path}': {failure.Message}; check that it is a file and may be read", path, failure);
         }

@@ -13,7 +13,7 @@ public sealed class DiagnosticsTests
     [InlineData("corda:", "crda:", "tiny.recipe.yaml(7,5) PDSL1003: there is no step 'crda'; did you mean 'corda'?")]
     [InlineData("groupSize: 16", "groupSize: 100", "tiny.recipe.yaml(8,37) PDSL1011: a group of 100 is longer than a row of 64; use at most 64 or say 'granularity: channel' (layer 'model.layers.*.q_proj')")]
     [InlineData("**.mlp.*", "model.layers.*.mlp.upp", "tiny.recipe.yaml(9,12) PDSL1012: 'model.layers.*.mlp.upp' matches no member of the model; did you mean 'model.layers.*.mlp.up'?")]
-    [InlineData("**.mlp.*", "model.norm", "tiny.recipe.yaml(9,12) PDSL0001: 'quantize' works on All only, and 'model.norm' matches 'model.norm' (LayerNorm); name a layer that has a weight of that kind")]
+    [InlineData("**.mlp.*", "model.norm", "tiny.recipe.yaml(9,12) PDSL0001: 'quantize' works on Linear, Embedding and Conv2d only, and 'model.norm' matches 'model.norm' (LayerNorm); name a layer that has a weight of that kind")]
     [InlineData("**.mlp.*", "**.q_proj", "tiny.recipe.yaml(10,5) PDSL1008: 'model.layers.*.q_proj' gets 'quantize' here and 'quantize' at /project/tiny.recipe.yaml(8,5), which exclude each other; narrow one of the patterns or add 'keep'")]
     [InlineData("model: Stories.StoryLlama", "model: Stories.StoryLama", "tiny.recipe.yaml(2,8) PDSL1013: there is no model 'Stories.StoryLama' in the project; did you mean 'Stories.StoryLlama'?")]
     [InlineData("model: Stories.StoryLlama", "model: StoryLlama", "tiny.recipe.yaml(2,8) PDSL1013: there is no model 'StoryLlama' in the project; did you mean 'Stories.StoryLlama'?")]
@@ -49,7 +49,7 @@ public sealed class DiagnosticsTests
     [InlineData("[Calibrate(\"data/digits.safetensors\", Samples = 32)]", "", "Mlp.cs(14,6) PDSL1005: 'decompose' learns from calibration data and the recipe names none; add 'calibrate' with the data to use")]
     [InlineData("public Mlp()", "public Mlp(int width)", "Mlp.cs(12,14) PDSL0002: 'Digits.Mlp' is the model of recipe 'small-mlp' and cannot be created: no constructor can be called without arguments; add one, or give every parameter a default value")]
     [InlineData("public class Mlp", "public abstract class Mlp", "Mlp.cs(12,23) PDSL0002: 'Digits.Mlp' is the model of recipe 'small-mlp' and cannot be created: it is abstract; use a class that can be created")]
-    [InlineData("public Mlp()", "[Quantize] private readonly LayerNorm norm = LayerNorm(3); public Mlp()", "Mlp.cs(19,6) PDSL0001: 'quantize' works on All only, and 'norm' matches 'norm' (LayerNorm); name a layer that has a weight of that kind")]
+    [InlineData("public Mlp()", "[Quantize] private readonly LayerNorm norm = LayerNorm(3); public Mlp()", "Mlp.cs(19,6) PDSL0001: 'quantize' works on Linear, Embedding and Conv2d only, and 'norm' matches 'norm' (LayerNorm); name a layer that has a weight of that kind")]
     [InlineData("public Mlp()", "[Quantize] public int Width { get; }\npublic Mlp()", "Mlp.cs(19,6) PDSL0001: 'quantize' stands on 'Width', which is no module but 'int'; put it on a layer")]
     public void A_broken_attribute_is_one_error_at_its_place(string right, string wrong, string expected)
     {

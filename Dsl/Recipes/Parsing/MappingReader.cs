@@ -13,6 +13,7 @@ internal sealed class MappingReader
     private readonly HashSet<string> meant = new(StringComparer.Ordinal);
     private readonly YamlMapping mapping;
     private readonly Action<RecipeDiagnostic> report;
+    private bool refused;
 
     public MappingReader(YamlMapping mapping, Action<RecipeDiagnostic> report)
     {
@@ -46,6 +47,7 @@ internal sealed class MappingReader
     /// <summary>Reports one key that is not known.</summary>
     public void RefuseKey(YamlScalar key, string owner, IEnumerable<string> known)
     {
+        refused = true;
         report(new(DiagnosticIds.UnknownKey, Severity.Error, $"{owner} has no '{key.Text}'{NearestName.Hint(key.Text, known)}", key.Span));
         if (NearestName.Find(key.Text, known) is { } name)
         {
@@ -71,22 +73,22 @@ internal sealed class MappingReader
     }
 
     /// <summary>Reads settings into their owner.</summary>
-    /// <returns>The settings given; null when one of them is wrong.</returns>
+    /// <returns>The settings given; null when one of them is wrong or unknown.</returns>
     public List<GivenSetting>? Settings(IReadOnlyList<SettingDescriptor> known, Attribute owner)
     {
         var given = new List<GivenSetting>();
-        bool right = true;
+        bool right = !refused;
         foreach (var entry in Entries)
         {
-            if (known.FirstOrDefault(setting => setting.Name == entry.Key.Text) is { } setting)
+            if (known.FirstOrDefault(setting => setting.Name == entry.Key.Text) is not { } setting)
             {
-                bool read = TryRead(setting, entry.Value, out object value);
-                right &= read;
-                if (read)
-                {
-                    setting.Set(owner, value);
-                    given.Add(new(setting.PropertyName, entry.Value.Span));
-                }
+                continue;
+            }
+
+            if (TryRead(setting, entry.Value, out object value))
+            {
+                setting.Set(owner, value);
+                given.Add(new(setting.PropertyName, entry.Value.Span));
             }
             else
             {

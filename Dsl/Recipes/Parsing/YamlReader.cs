@@ -40,7 +40,7 @@ internal static class YamlReader
         var tree = new YamlTree(path, report);
         try
         {
-            var parser = new Parser(new StringReader(text));
+            var parser = new Parser(new StringReader(text.TrimStart('\uFEFF')));
             while (!tree.IsStopped && parser.MoveNext())
             {
                 Add(tree, parser.Current!, path);

@@ -38,28 +38,7 @@ public sealed class SafetensorsFile : IDisposable
 
     /// <summary>Opens a file and checks its whole header before any data is read.</summary>
     /// <exception cref="PipelineException">PDSL1015: it is not there. PDSL3012: it cannot be read. PDSL3002: it breaks the format; the message names the entry and the reason.</exception>
-    public static SafetensorsFile Open(string path)
-    {
-        var handle = ReadableFile.Try(path, static path => File.OpenHandle(path, share: FileShare.Read | FileShare.Delete, options: FileOptions.RandomAccess));
-        try
-        {
-            long length = RandomAccess.GetLength(handle);
-            int headerBytes = HeaderBytes(handle, length);
-            byte[] json = new byte[headerBytes];
-            Fill(handle, json, 8);
-            return new SafetensorsFile(path, handle, SafetensorsHeader.Parse(json, length - 8 - headerBytes), 8 + headerBytes);
-        }
-        catch (HeaderException broken)
-        {
-            handle.Dispose();
-            throw Broken(path, broken.Message);
-        }
-        catch
-        {
-            handle.Dispose();
-            throw;
-        }
-    }
+    public static SafetensorsFile Open(string path) => ReadableFile.Try(path, OpenChecked);
 
     /// <summary>Whether the file holds a tensor.</summary>
     public bool Contains(string name) => tensors.ContainsKey(name);
@@ -119,6 +98,29 @@ public sealed class SafetensorsFile : IDisposable
     /// <inheritdoc/>
     public void Dispose() => handle.Dispose();
 
+    private static SafetensorsFile OpenChecked(string path)
+    {
+        var handle = File.OpenHandle(path, share: FileShare.Read | FileShare.Delete, options: FileOptions.RandomAccess);
+        try
+        {
+            long length = RandomAccess.GetLength(handle);
+            int headerBytes = HeaderBytes(handle, length);
+            byte[] json = new byte[headerBytes];
+            Fill(handle, json, 8);
+            return new SafetensorsFile(path, handle, SafetensorsHeader.Parse(json, length - 8 - headerBytes), 8 + headerBytes);
+        }
+        catch (HeaderException broken)
+        {
+            handle.Dispose();
+            throw Broken(path, broken.Message);
+        }
+        catch
+        {
+            handle.Dispose();
+            throw;
+        }
+    }
+
     private static int HeaderBytes(SafeFileHandle handle, long length)
     {
         Span<byte> start = stackalloc byte[64];
@@ -172,15 +174,22 @@ public sealed class SafetensorsFile : IDisposable
         }
     }
 
-    private void FillData(TensorInfo info, long offset, Span<byte> destination)
+    private void FillData(TensorInfo info, long offset, Span<byte> destination) =>
+        Fill(destination, dataStart + info.Offset + offset, $"tensor '{info.Name}'");
+
+    private void Fill(Span<byte> destination, long position, string what)
     {
         try
         {
-            Fill(handle, destination, dataStart + info.Offset + offset);
+            Fill(handle, destination, position);
         }
         catch (HeaderException broken)
         {
-            throw Broken(Path, $"tensor '{info.Name}': {broken.Message}");
+            throw Broken(Path, $"{what}: {broken.Message}");
+        }
+        catch (IOException failure)
+        {
+            throw new PipelineException(DiagnosticIds.FileFailed, $"cannot read {what} of '{Path}': {failure.Message}; check the disk or network that holds it", Path, failure);
         }
     }
 
@@ -209,13 +218,9 @@ public sealed class SafetensorsFile : IDisposable
             {
                 cancellation.ThrowIfCancellationRequested();
                 var piece = buffer.AsSpan(0, (int)Math.Min(PieceBytes, count - done));
-                Fill(handle, piece, position + done);
+                Fill(piece, position + done, "a piece");
                 hash.AppendData(piece);
             }
-        }
-        catch (HeaderException broken)
-        {
-            throw Broken(Path, broken.Message);
         }
         finally
         {

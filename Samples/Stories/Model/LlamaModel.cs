@@ -1,3 +1,4 @@
+using PipelineDsl;
 using TorchSharp.Modules;
 
 using static TorchSharp.torch;
@@ -9,7 +10,7 @@ namespace Stories.Model;
 public sealed class LlamaModel : Module<Tensor, Tensor>
 {
     private readonly Rotary rotary;
-    private readonly Embedding embed_tokens;
+    [Quantize(Bits = 8, Granularity = Granularity.Channel)] private readonly Embedding embed_tokens;
     private readonly ModuleList<Block> layers;
     private readonly RmsNorm norm;
 

@@ -51,6 +51,19 @@ public sealed class TensorSourceTests : IDisposable
     }
 
     [Fact]
+    public void Disposing_batches_leaves_no_tensor_behind()
+    {
+        var source = Open(0, ("input", ones(100, 3)), ("target", ones(100)));
+        TensorCount.GrowthOf(() =>
+        {
+            foreach (var batch in source.EvaluationBatches())
+            {
+                batch.Dispose();
+            }
+        }).ShouldBe(0);
+    }
+
+    [Fact]
     public void Tensors_that_cannot_serve_are_refused()
     {
         Refusal(("x", ones(2, 3))).ShouldContain("holds no tensor 'input' (it holds: x)");

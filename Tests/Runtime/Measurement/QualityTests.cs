@@ -2,6 +2,7 @@ using PipelineDsl.Diagnostics;
 using PipelineDsl.Recipes;
 using PipelineDsl.Runtime.Data;
 using PipelineDsl.Runtime.Measurement;
+using PipelineDsl.Runtime.Tests.Formats;
 
 using static TorchSharp.torch;
 
@@ -50,6 +51,13 @@ public sealed class QualityTests
         model.SawTraining.ShouldBeFalse();
         model.SawGradients.ShouldBeFalse();
     }
+
+    [Theory]
+    [InlineData(Metric.Perplexity)]
+    [InlineData(Metric.Loss)]
+    [InlineData(Metric.Accuracy)]
+    public void Measuring_leaves_no_tensor_behind(Metric metric) =>
+        TensorCount.GrowthOf(() => Measure(metric, Split())).ShouldBe(0);
 
     [Fact]
     public void Cancelling_ends_the_run()

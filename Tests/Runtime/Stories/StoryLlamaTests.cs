@@ -1,3 +1,4 @@
+using PipelineDsl.Runtime.Tests.Formats;
 using Stories;
 
 using static TorchSharp.torch;
@@ -54,12 +55,13 @@ public sealed class StoryLlamaTests
         using var model = StoryFiles.Model();
         using var noGradients = no_grad();
         using var ids = tensor([1L, 403, 407], [1, 3]);
-        using var outer = NewDisposeScope();
-        model.call(ids).Dispose();
-        long before = outer.DisposablesCount;
-
         model.call(ids).Dispose();
 
-        outer.DisposablesCount.ShouldBe((int)before);
+        TensorCount.GrowthOf(() => model.call(ids).Dispose()).ShouldBe(0);
+        TensorCount.GrowthOf(() => new Storyteller(model, StoryFiles.OpenTokenizer()).Tell("Once", maxTokens: 3)).ShouldBe(0);
     }
+
+    [Fact]
+    public void Making_and_disposing_the_model_leaves_no_tensor_behind() =>
+        TensorCount.GrowthOf(() => StoryFiles.Model().Dispose()).ShouldBe(0);
 }

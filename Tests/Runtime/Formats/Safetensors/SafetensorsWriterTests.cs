@@ -96,6 +96,19 @@ public sealed class SafetensorsWriterTests : IDisposable
     }
 
     [Fact]
+    public void Writing_and_reading_leave_no_tensor_behind()
+    {
+        using var x = ones(700, 1001);
+        TensorCount.GrowthOf(() =>
+        {
+            SafetensorsWriter.Write(folder.File("w"), Named(("x", x)));
+            using var file = SafetensorsFile.Open(folder.File("w"));
+            file.Read("x").Dispose();
+            file.ReadRows("x", 1, 2).Dispose();
+        }).ShouldBe(0);
+    }
+
+    [Fact]
     public void A_tensor_unlike_its_announcement_is_refused()
     {
         var lying = new PendingTensor("t", ElementType.Of(ScalarType.Float32), [2], () => zeros(3));
