@@ -36,8 +36,8 @@ internal sealed record ProjectOptions(string Directory, bool AllowOutsidePaths)
 
     private static string Parent(string folder)
     {
-        int slash = folder.LastIndexOf('/', Math.Max(0, folder.Length - 2));
-        return slash < 0 ? "" : folder.Substring(0, slash + 1);
+        int slash = folder.Length < 2 ? -1 : folder.LastIndexOf('/', folder.Length - 2);
+        return folder.Substring(0, slash + 1);
     }
 
     private static string Slashes(string path) => path.Replace('\\', '/');
