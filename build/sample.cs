@@ -31,7 +31,7 @@ if (exit != 0)
 
 int runs = HostRuns() - runsBefore;
 Console.WriteLine();
-exit = Run(["exec", Path.Combine(output, "Stories.dll")]);
+exit = Run(["exec", Path.Combine(output, "Stories.dll")], LibStdCppShim.LibraryPath());
 if (exit != 0)
 {
     return exit;
@@ -43,12 +43,12 @@ Console.WriteLine(runs == 0
     : $"the build took {seconds} and ran the host {(runs == 1 ? "once" : $"{runs} times")}; run this again to see a build that has nothing to do");
 return 0;
 
-int Run(string[] arguments)
+int Run(string[] arguments, string? libraryPath = null)
 {
     var start = new ProcessStartInfo("dotnet", arguments) { WorkingDirectory = repository };
-    if (LibStdCppShim.LibraryPath() is { } path)
+    if (libraryPath is not null)
     {
-        start.Environment[LibStdCppShim.Variable] = path;
+        start.Environment[LibStdCppShim.Variable] = libraryPath;
     }
 
     using var process = Process.Start(start)!;

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Runtime.Artifacts;
+using PipelineDsl.Runtime.Native;
 using PipelineDsl.Runtime.Report;
 
 namespace PipelineDsl.Runtime.Engine;
@@ -21,6 +22,7 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
     {
         var recipe = pipeline.Recipe;
         var clock = new PhaseClock();
+        using var gate = FinalizerGate.Close();
         observer.Progress($"{recipe.Name}: planning");
         using var run = new Planner(options, observer).Prepare(pipeline);
         new PlanLock(options, observer).Check(run);

@@ -1,4 +1,5 @@
 using PipelineDsl.Runtime.Data;
+using PipelineDsl.Runtime.Native;
 
 using static TorchSharp.torch;
 
@@ -38,6 +39,7 @@ public static class Quality
         foreach (var batch in batches)
         {
             cancellation.ThrowIfCancellationRequested();
+            FinalizerGate.Drain();
             using (batch)
             using (NewDisposeScope())
             {

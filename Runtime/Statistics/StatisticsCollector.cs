@@ -1,6 +1,7 @@
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Runtime.Data;
 using PipelineDsl.Runtime.Models;
+using PipelineDsl.Runtime.Native;
 using PipelineDsl.Runtime.Numerics;
 using TorchSharp;
 
@@ -101,6 +102,7 @@ internal sealed class StatisticsCollector : IDisposable
                 using (batch)
                 {
                     cancellation.ThrowIfCancellationRequested();
+                    FinalizerGate.Drain();
                     using var scope = NewDisposeScope();
                     pipeline.Run(model, batch);
                     ForgetBatch();
@@ -180,6 +182,7 @@ internal sealed class StatisticsCollector : IDisposable
                 for (long i = 0; i < batch.Input.shape[0]; i++)
                 {
                     cancellation.ThrowIfCancellationRequested();
+                    FinalizerGate.Drain();
                     AddGradients(layers, batch, i);
                 }
             }

@@ -1,6 +1,6 @@
 using TorchSharp;
 
-namespace PipelineDsl.Runtime.Tests;
+namespace PipelineDsl.Runtime.Tests.Native;
 
 public sealed class NativeLibrariesTests
 {
