@@ -1,6 +1,7 @@
 using System.Text;
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Plans;
+using PipelineDsl.Runtime.Formats;
 
 namespace PipelineDsl.Runtime.Engine;
 
@@ -9,7 +10,7 @@ namespace PipelineDsl.Runtime.Engine;
 /// <param name="observer">Hears differences.</param>
 internal sealed class PlanLock(RunOptions options, IRunObserver observer)
 {
-    private const int NamedDifferences = 5;
+    private const int NamedDifferences = 3;
 
     /// <summary>Writes a missing lock, updates it on request, and compares it otherwise.</summary>
     /// <exception cref="PipelineException">PDSL3009: locked mode, and the plan differs.</exception>
@@ -59,8 +60,6 @@ internal sealed class PlanLock(RunOptions options, IRunObserver observer)
             return;
         }
 
-        string temporary = path + ".tmp";
-        File.WriteAllText(temporary, text, new UTF8Encoding(false));
-        File.Move(temporary, path, overwrite: true);
+        AtomicFile.Write(path, stream => stream.Write(Encoding.UTF8.GetBytes(text)));
     }
 }

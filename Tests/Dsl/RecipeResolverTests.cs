@@ -54,6 +54,20 @@ public sealed class RecipeResolverTests
     }
 
     [Fact]
+    public void A_rule_that_is_wrong_for_many_layers_is_one_mistake()
+    {
+        Resolve(out var problems, Rule("**", new Decompose { Rank = 9 }));
+        problems.ShouldHaveSingleItem().Id.ShouldBe(DiagnosticIds.RankTooLarge);
+    }
+
+    [Fact]
+    public void Each_step_of_a_rule_says_what_it_works_on()
+    {
+        Resolve(out var problems, Rule("norm", new Decompose { Rank = 2 }, new Quantize()));
+        problems.ShouldHaveSingleItem().Message.ShouldStartWith("'decompose' works on Linear only and 'quantize' works on Linear, Embedding and Conv2d only, and 'norm' matches 'norm' (LayerNorm)");
+    }
+
+    [Fact]
     public void A_pattern_below_members_that_the_source_does_not_show_is_left_to_the_build()
     {
         Resolve(out var problems, Rule("open.inner.x", new Quantize()), Rule("open.inner.y", new Quantize())).ShouldBeEmpty();
