@@ -10,7 +10,7 @@ namespace PipelineDsl.Runtime.Engine;
 /// <param name="observer">Hears differences.</param>
 internal sealed class PlanLock(RunOptions options, IRunObserver observer)
 {
-    private const int NamedDifferences = 5;
+    private const int NamedDifferences = 3;
 
     /// <summary>Writes a missing lock, updates it on request, and compares it otherwise.</summary>
     /// <exception cref="PipelineException">PDSL3009: locked mode, and the plan differs.</exception>
