@@ -12,10 +12,10 @@ public static class LockFile
     /// <summary>Ends the name of every lock file.</summary>
     public const string Suffix = ".recipe.lock.yaml";
 
-    /// <summary>A field of a layer's line: a name with a number, a shape or a quoted text.</summary>
-    private static readonly Regex Field = new(@"(\w+): ('(?:[^']|'')*'|[^,{}']+?)(?=,| })", RegexOptions.CultureInvariant);
-
+    /// <summary>The start of a digest tells two of them apart.</summary>
     private static readonly Regex Digest = new("(sha256:[0-9a-f]{12})[0-9a-f]+", RegexOptions.CultureInvariant);
+
+    private static readonly Regex Values = new(@"(\w+): ([^\s,{}']+)", RegexOptions.CultureInvariant);
 
     /// <summary>The text of a plan's lock file.</summary>
     public static string Write(Plan plan)
@@ -68,36 +68,20 @@ public static class LockFile
             return $"{key} is gone";
         }
 
-        return old == now ? null : $"{key} {Changes(old, now)}";
+        return old == now ? null : $"{key}: {Changes(old, now)}";
     }
 
-    /// <summary>Only the fields that differ, and of these only what differs: <c>bytesAfter was 3520, is 2304</c>.</summary>
+    /// <summary>The values that differ, where both sides name the same ones.</summary>
     private static string Changes(string old, string now)
     {
-        var before = Field.Matches(old).Cast<Match>().ToList();
-        var after = Field.Matches(now).Cast<Match>().ToList();
-        bool alike = before.Count > 0 && before.Select(Name).SequenceEqual(after.Select(Name));
-        return !alike ? Change(old, now) : string.Join(", ", before.Zip(after, (was, itis) => (was, itis))
-            .Where(pair => pair.was.Value != pair.itis.Value)
-            .Select(pair => $"{Name(pair.was)} {Change(pair.was.Groups[2].Value, pair.itis.Groups[2].Value)}"));
+        var before = Values.Matches(old).Cast<Match>().Select(match => (Name: match.Groups[1].Value, Value: match.Groups[2].Value)).ToList();
+        var after = Values.Matches(now).Cast<Match>().Select(match => (Name: match.Groups[1].Value, Value: match.Groups[2].Value)).ToList();
+        if (before.Count == 0 || !before.Select(item => item.Name).SequenceEqual(after.Select(item => item.Name)))
+        {
+            return $"was {Digest.Replace(old, "$1…")}, is {Digest.Replace(now, "$1…")}";
+        }
 
-        static string Name(Match field) => field.Groups[1].Value;
-    }
-
-    /// <summary>Leaves out the words that both begin and end with, and all but the start of digests.</summary>
-    private static string Change(string old, string now)
-    {
-        string[] before = old.Split(' ');
-        string[] after = now.Split(' ');
-        int shorter = Math.Min(before.Length, after.Length);
-        int head = Enumerable.Range(0, shorter).TakeWhile(i => before[i] == after[i]).Count();
-        int tail = Enumerable.Range(1, shorter - head).TakeWhile(i => before[before.Length - i] == after[after.Length - i]).Count();
-
-        // The name of a setting belongs to its value.
-        head -= head > 0 && before[head - 1].EndsWith(":", StringComparison.Ordinal) ? 1 : 0;
-        return $"was {Middle(before)}, is {Middle(after)}";
-
-        string Middle(string[] words) => Digest.Replace(string.Join(" ", words.Skip(head).Take(words.Length - head - tail)), "$1…").Trim(' ', ',', '\'');
+        return string.Join(", ", before.Zip(after, (a, b) => a.Value == b.Value ? null : $"{a.Name} {a.Value} → {b.Value}").OfType<string>());
     }
 
     private static Dictionary<string, string> Entries(string text)

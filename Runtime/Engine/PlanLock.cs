@@ -14,7 +14,8 @@ internal sealed class PlanLock(RunOptions options, IRunObserver observer)
 
     /// <summary>Writes a missing lock, updates it on request, and compares it otherwise.</summary>
     /// <exception cref="PipelineException">PDSL3009: locked mode, and the plan differs.</exception>
-    public void Check(PreparedRun run)
+    /// <returns>The lock file's path.</returns>
+    public string Check(PreparedRun run)
     {
         string path = PathFor(run);
         string planned = LockFile.Write(run.Plan);
@@ -26,13 +27,13 @@ internal sealed class PlanLock(RunOptions options, IRunObserver observer)
             }
 
             WriteWhenDifferent(path, planned);
-            return;
+            return path;
         }
 
         var differences = LockFile.Differences(File.ReadAllText(path), planned);
         if (differences.Count == 0)
         {
-            return;
+            return path;
         }
 
         string named = string.Join("; ", differences.Take(NamedDifferences)) + (differences.Count > NamedDifferences ? $"; and {differences.Count - NamedDifferences} more" : "");
@@ -43,6 +44,7 @@ internal sealed class PlanLock(RunOptions options, IRunObserver observer)
         }
 
         observer.Report(new(DiagnosticIds.PlanDiffersFromLock, Severity.Warning, message, SourceSpan.StartOf(path)));
+        return path;
     }
 
     /// <summary>Next to a YAML recipe; next to the project for attributes.</summary>

@@ -6,37 +6,46 @@ namespace PipelineDsl.Dsl.Tests;
 public sealed class LockFileTests
 {
     [Fact]
-    public void Equal_plans_do_not_differ() => LockFile.Differences(Lock(24), Lock(24)).ShouldBeEmpty();
+    public void A_lock_is_sorted_with_one_line_a_layer()
+    {
+        string[] lines = LockFile.Write(PlanOf(("b", 4), ("a", 2))).TrimEnd().Split('\n');
+        lines.Count(line => line.StartsWith("  a:", StringComparison.Ordinal) || line.StartsWith("  b:", StringComparison.Ordinal)).ShouldBe(2);
+        lines.ShouldContain("  a: { bytes: 512, bytesAfter: 192, shape: 16x8, steps: 'decompose { keepRatio: 0, orientation: weight, rank: 2 }' }");
+        lines.ShouldContain("totals: { bytes: 1024, bytesAfter: 576 }");
+    }
 
     [Fact]
-    public void Of_a_changed_layer_only_what_changed_is_named() =>
-        LockFile.Differences(Lock(24), Lock(16)).ShouldBe([
-            "layer 'q' bytesAfter was 3296, is 2240, steps was rank: 24, is rank: 16",
-            "totals bytesAfter was 3296, is 2240"]);
+    public void Equal_plans_do_not_differ() =>
+        LockFile.Differences(LockFile.Write(PlanOf(("a", 2))), LockFile.Write(PlanOf(("a", 2)))).ShouldBeEmpty();
 
     [Fact]
-    public void A_layer_that_gets_another_step_shows_it() =>
-        LockFile.Differences(Lock(24), Lock(new Quantize { Bits = 3 })).ShouldContain(
-            "layer 'q' bytesAfter was 3296, is 1792, steps was decompose { keepRatio: 0, orientation: weight, rank: 24 } | quantize { bits: 8, is quantize { bits: 3");
+    public void Differences_name_the_layer_and_the_numbers_that_changed()
+    {
+        var differences = LockFile.Differences(LockFile.Write(PlanOf(("a", 2), ("b", 2))), LockFile.Write(PlanOf(("a", 3), ("b", 2))));
+        differences.ShouldBe(["layer 'a': bytesAfter 192 → 288, rank 2 → 3", "totals: bytesAfter 384 → 480"]);
+    }
+
+    [Fact]
+    public void New_and_lost_layers_are_named() =>
+        LockFile.Differences(LockFile.Write(PlanOf(("a", 2))), LockFile.Write(PlanOf(("b", 2)))).ShouldBe(["layer 'a' is gone", "layer 'b' is new"]);
 
     [Fact]
     public void Digests_are_shortened() =>
-        LockFile.Differences(Lock(24), Lock(24).Replace("sha256:aaaa", "sha256:bbbb", StringComparison.Ordinal)).ShouldBe(["digests.weights was sha256:aaaaaaaaaaaa…, is sha256:bbbbaaaaaaaa…"]);
+        LockFile.Differences($"digests:\n  weights: sha256:{new string('a', 64)}\n", $"digests:\n  weights: sha256:{new string('b', 64)}\n")
+            .ShouldBe(["digests.weights: was sha256:aaaaaaaaaaaa…, is sha256:bbbbbbbbbbbb…"]);
 
     [Fact]
-    public void A_layer_that_came_or_went_is_named() =>
-        LockFile.Differences("layers:\n  a: { bytes: 1 }\n", "layers:\n  b: { bytes: 1 }\n").ShouldBe(["layer 'a' is gone", "layer 'b' is new"]);
+    public void Windows_line_ends_make_no_difference() =>
+        LockFile.Differences(LockFile.Write(PlanOf(("a", 2))).Replace("\n", "\r\n", StringComparison.Ordinal), LockFile.Write(PlanOf(("a", 2)))).ShouldBeEmpty();
 
-    [Fact]
-    public void What_is_no_lock_file_differs_in_everything() => LockFile.Differences("<<<<<<< HEAD\nfoo\n", Lock(24)).ShouldContain("layer 'q' is new");
+    private static Plan PlanOf(params (string Path, int Rank)[] layers) => new(
+        "small",
+        "Model",
+        0,
+        new Dictionary<string, string> { ["weights"] = "00" },
+        new(layers.Select(layer => PlannedLayer.Resolve(
+            new(new(layer.Path, "Linear", LayerKinds.Linear, new(LayerKinds.Linear, 16, 8)), new([new(new Decompose { Rank = layer.Rank }, default, Nowhere)]), Nowhere),
+            512))));
 
-    private static string Lock(int rank) => Lock(new Decompose { Rank = rank }, new Quantize { Bits = 8 });
-
-    private static string Lock(params Step[] steps)
-    {
-        var nowhere = SourceSpan.StartOf("r.yaml");
-        var shape = new LayerShape(LayerKinds.Linear, 64, 64);
-        var layer = new Recipes.ResolvedLayer(new("q", "Linear", LayerKinds.Linear, shape), new(steps.Select(step => new Recipes.PlacedStep(step, default, nowhere))), nowhere);
-        return LockFile.Write(new Plan("r", "M", 0, new Dictionary<string, string> { ["weights"] = new('a', 64) }, new([PlannedLayer.Resolve(layer, 16384)])));
-    }
+    private static SourceSpan Nowhere => SourceSpan.StartOf("r.yaml");
 }
