@@ -39,7 +39,7 @@ internal sealed class EvaluationPhase(IModelPipeline pipeline, PreparedRun run, 
         {
             foreach (var layer in solved.Layers.Values)
             {
-                LayerInstaller.Install(layer.Unit.Layer, layer.Result.Weight, layer.Result.Bias);
+                LayerInstaller.Install(layer.Unit.Layer, layer.Result.Weight, layer.Result.Bias, pipeline.IsOnlyLookedUp(layer.Unit.Path));
             }
         }, cancellation);
         double regression = evaluate.Metric == Metric.Accuracy ? (before - after) / before : (after - before) / before;
