@@ -23,4 +23,7 @@ public enum StatisticKinds
 
     /// <summary>As <see cref="ContextCovariance"/>, samples not scaled.</summary>
     ContextCovarianceUnscaled = 16,
+
+    /// <summary>Mean over samples of the L2 norm over tokens of each input channel (BitStack).</summary>
+    InputNorms = 1024,
 }

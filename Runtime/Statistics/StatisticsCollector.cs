@@ -19,6 +19,8 @@ internal sealed class StatisticsCollector : IDisposable
     private const StatisticKinds AnyCovariance =
         StatisticKinds.ContextCovariance | StatisticKinds.ContextCovarianceSignedMax | StatisticKinds.ContextCovarianceUnscaled;
 
+    private const StatisticKinds AnyInput = AnyCovariance | StatisticKinds.InputMoments | StatisticKinds.InputNorms;
+
     private readonly IModelPipeline pipeline;
     private readonly nn.Module model;
     private readonly IReadOnlyDictionary<string, StatisticKinds> needs;
@@ -87,7 +89,7 @@ internal sealed class StatisticsCollector : IDisposable
 
     private void CollectInputs(IEnumerable<Batch> batches, CancellationToken cancellation)
     {
-        var layers = LayersThatNeed(AnyCovariance | StatisticKinds.InputMoments).ToList();
+        var layers = LayersThatNeed(AnyInput).ToList();
         if (layers.Count == 0)
         {
             return;
@@ -219,7 +221,7 @@ internal sealed class StatisticsCollector : IDisposable
         var result = new Dictionary<string, LayerStatistics>(StringComparer.Ordinal);
         foreach (var (path, need) in needs.Where(need => need.Value != StatisticKinds.None))
         {
-            bool reached = ((need & (AnyCovariance | StatisticKinds.InputMoments)) == 0 || inputs.ContainsKey(path)) &&
+            bool reached = ((need & AnyInput) == 0 || inputs.ContainsKey(path)) &&
                 ((need & StatisticKinds.Fisher) == 0 || fisher.ContainsKey(path));
             if (!reached)
             {
@@ -230,6 +232,7 @@ internal sealed class StatisticsCollector : IDisposable
             {
                 InputMoments = inputs.GetValueOrDefault(path)?.Moments,
                 Covariances = inputs.GetValueOrDefault(path)?.Covariances ?? new Dictionary<StatisticKinds, Tensor>(),
+                InputNorms = inputs.GetValueOrDefault(path)?.Norms,
                 Fisher = fisher.TryGetValue(path, out var sums) ? new(sums.Count, sums.Rows(), sums.Columns()) : null,
             };
         }

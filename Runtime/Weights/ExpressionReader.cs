@@ -28,6 +28,7 @@ internal static class ExpressionReader
             "grid" => Grid.Read(description),
             "product" => Product.Read(description),
             "scaled" => Scaled.Read(description),
+            "signLowRank" => SignLowRank.Read(description),
             "sum" => Sum.Read(description),
             var form => throw new InvalidDataException($"unknown weight form '{form}'"),
         };
