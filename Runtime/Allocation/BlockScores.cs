@@ -25,30 +25,19 @@ public sealed class BlockScores
     }
 
     /// <summary>All second blocks before any third; within a level the best score first, ties in the order of layers.</summary>
-    public IReadOnlyList<int> LevelByLevel() =>
-        [.. Enumerable.Range(1, scores.Length).SelectMany(level => LayersAbove(level).OrderBy(layer => scores[level - 1][layer]))];
+    public IReadOnlyList<int> ByScore() => LevelByLevel((level, layer) => scores[level - 1][layer]);
 
-    /// <summary>Always the next block of that layer where it lowers the score most for its bytes, ties by level, then in the order of layers.</summary>
+    /// <summary>All second blocks before any third; within a level what lowers the score most for its bytes first, ties in the order of layers.</summary>
     /// <param name="baselines">Entry b − 1 is the score with b blocks in all layers; NaN counts as the worst score of its level.</param>
-    public IReadOnlyList<int> GainPerByte(IReadOnlyList<double> baselines)
+    /// <remarks>Levels stay apart because a gain is only comparable with others that were measured beside the same blocks.</remarks>
+    public IReadOnlyList<int> ByGainPerByte(IReadOnlyList<double> baselines) => LevelByLevel((level, layer) =>
     {
-        int[] levels = [.. layers.Select(_ => 1)];
-        var order = new List<int>();
-        while (Enumerable.Range(0, layers.Count).Where(layer => levels[layer] < layers[layer].Blocks).ToList() is { Count: > 0 } open)
-        {
-            int next = open.OrderByDescending(layer => Gain(levels[layer], layer)).ThenBy(layer => levels[layer]).First();
-            order.Add(next);
-            levels[next]++;
-        }
+        double baseline = double.IsNaN(baselines[level - 1]) ? Worst(level) : baselines[level - 1];
+        return (scores[level - 1][layer] - baseline) / layers[layer].BytesPerBlock;
+    });
 
-        return order;
-
-        double Gain(int level, int layer)
-        {
-            double baseline = double.IsNaN(baselines[level - 1]) ? Worst(level) : baselines[level - 1];
-            return (baseline - scores[level - 1][layer]) / layers[layer].BytesPerBlock;
-        }
-    }
+    private List<int> LevelByLevel(Func<int, int, double> cost) =>
+        [.. Enumerable.Range(1, scores.Length).SelectMany(level => LayersAbove(level).OrderBy(layer => cost(level, layer)))];
 
     private IEnumerable<int> LayersAbove(int level) => Enumerable.Range(0, layers.Count).Where(layer => layers[layer].Blocks > level);
 

@@ -80,7 +80,7 @@ internal sealed class StackOrderPhase(IModelPipeline pipeline, PreparedRun run, 
     {
         try
         {
-            return baselines is null ? scores().LevelByLevel() : scores().GainPerByte(baselines);
+            return baselines is null ? scores().ByScore() : scores().ByGainPerByte(baselines);
         }
         catch (InvalidOperationException failure)
         {

@@ -10,12 +10,12 @@ public interface IStackStep
     int ScoringSamples { get; }
 }
 
-/// <summary>The order in which the blocks of all layers are added as memory grows.</summary>
+/// <summary>What decides which block is added next as memory grows. Every layer gets its second block before any gets its third.</summary>
 public enum StackOrder
 {
-    /// <summary>Level by level: every layer's second block before any third, the most useful first (arXiv:2410.23918).</summary>
+    /// <summary>The lowest perplexity that one more block leaves (arXiv:2410.23918).</summary>
     Official,
 
-    /// <summary>The next block of any layer that lowers the loss most for its bytes.</summary>
+    /// <summary>The loss that one more block takes away for each of its bytes.</summary>
     GainPerByte,
 }

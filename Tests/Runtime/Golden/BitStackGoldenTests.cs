@@ -172,7 +172,7 @@ public sealed class BitStackGoldenTests
     {
         double[] scores = golden["in.sort.ppl_nan"].data<double>().ToArray();
         var layers = SortedLayers();
-        return new BlockScores(layers, [.. scores.Chunk(layers.Count)]).LevelByLevel();
+        return new BlockScores(layers, [.. scores.Chunk(layers.Count)]).ByScore();
     }
 
     private long[] Longs(string name) => golden[name].data<long>().ToArray();
