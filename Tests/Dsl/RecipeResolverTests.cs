@@ -60,10 +60,10 @@ public sealed class RecipeResolverTests
     {
         Resolve(out var problems, Rule("a", new BitStack { Rank = 9 }));
         problems.ShouldHaveSingleItem().Id.ShouldBe(DiagnosticIds.RankTooLarge);
-        Resolve(out problems, Rule("a", new BitStack { Rank = 8 })).ShouldNotBeEmpty();
+        Resolve(out problems, Rule("a", new BitStack { Rank = 2 })).ShouldNotBeEmpty();
         problems.ShouldBeEmpty();
-        var problem = new BitStack { Rank = 12 }.Check(new(LayerKinds.Linear, 16, 12), new HashSet<string>()).ShouldHaveSingleItem();
-        problem.Id.ShouldBe(DiagnosticIds.RankSavesNothing);
+        Resolve(out problems, Rule("a", new BitStack { Rank = 8 }));
+        problems.ShouldHaveSingleItem().Id.ShouldBe(DiagnosticIds.RankSavesNothing);
         new BitStack { ScaleWeight = false }.Check(null, new HashSet<string> { nameof(BitStack.ScaleEps) }).ShouldHaveSingleItem().Id.ShouldBe(DiagnosticIds.ContradictorySettings);
     }
 
@@ -72,6 +72,13 @@ public sealed class RecipeResolverTests
     {
         Resolve(out var problems, Rule("a", new Decompose { Rank = 9 }));
         problems.ShouldHaveSingleItem().Message.ShouldBe("rank 9 exceeds min(in=8, out=16); use at most 8 (layer 'a')");
+    }
+
+    [Fact]
+    public void A_mistake_that_many_layers_share_is_said_once()
+    {
+        Resolve(out var problems, Rule("{a,b}", new Decompose { Rank = 99 }));
+        problems.ShouldHaveSingleItem().Message.ShouldEndWith("(layer 'a'); the same for 1 more layer");
     }
 
     [Fact]

@@ -67,9 +67,9 @@ public sealed class BitStack : Step, IStackStep
         {
             yield return new(DiagnosticIds.RankTooLarge, nameof(Rank), $"rank {Rank} exceeds min(in={layer.Columns}, out={layer.Rows}); use at most {layer.MaxRank}");
         }
-        else if (layer is not null && BytesPerBlock(layer) >= FloatBytes * layer.Count)
+        else if (layer is not null && BytesPerBlock(layer) >= HalfBytes * layer.Count)
         {
-            yield return new(DiagnosticIds.RankSavesNothing, nameof(Rank), $"one block of rank {Rank} takes {BytesPerBlock(layer)} bytes, no less than the {layer.Rows} × {layer.Columns} weight in float32; use a smaller rank");
+            yield return new(DiagnosticIds.RankSavesNothing, nameof(Rank), $"one block of rank {Rank} takes {BytesPerBlock(layer)} bytes, no less than the {layer.Rows} × {layer.Columns} weight in float16; use a smaller rank");
         }
     }
 
