@@ -102,6 +102,12 @@ public static class RecipeResolver
                 return null;
             }
 
+            if (chain.LastOrDefault() is { Step: { EndsChain: true } last })
+            {
+                report(new(DiagnosticIds.ContradictorySteps, Severity.Error, $"'{layer.Path}' gets '{StepCatalog.Of(step.Step).Name}' after '{StepCatalog.Of(last).Name}', which leaves nothing for it to work on; narrow one of the patterns or drop one of the steps", step.Span));
+                return null;
+            }
+
             chain.Add(step);
             foreach (var problem in step.Step.Check(layer.Shape, new HashSet<string>(step.Given.Select(given => given.Name))))
             {

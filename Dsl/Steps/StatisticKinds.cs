@@ -26,4 +26,7 @@ public enum StatisticKinds
 
     /// <summary>How often each row of a table is looked up.</summary>
     AccessCounts = 32,
+
+    /// <summary>Mean over samples of the L2 norm over tokens of each input channel (BitStack).</summary>
+    InputNorms = 64,
 }

@@ -24,6 +24,9 @@ public abstract class Step : Attribute
     /// <summary>The place in a layer's chain of steps; a step may only follow steps of a lower stage.</summary>
     public abstract Stage Stage { get; }
 
+    /// <summary>Whether this step leaves no matrix that a later step could work on.</summary>
+    public virtual bool EndsChain => false;
+
     /// <summary>Finds settings that contradict each other or do not fit the layer.</summary>
     /// <param name="layer">The layer's shape, or null where it is not known yet.</param>
     /// <param name="given">The names (as in C#) of the settings that the user wrote.</param>

@@ -18,7 +18,7 @@ namespace PipelineDsl.Runtime.Statistics;
 internal sealed class StatisticsCollector : IDisposable
 {
     private const StatisticKinds AnySum =
-        StatisticKinds.InputMoments | StatisticKinds.ContextCovariance | StatisticKinds.ContextCovarianceSignedMax | StatisticKinds.ContextCovarianceUnscaled;
+        StatisticKinds.InputMoments | StatisticKinds.InputNorms | StatisticKinds.ContextCovariance | StatisticKinds.ContextCovarianceSignedMax | StatisticKinds.ContextCovarianceUnscaled;
 
     private const StatisticKinds AnyInput = AnySum | StatisticKinds.AccessCounts;
 
@@ -276,6 +276,7 @@ internal sealed class StatisticsCollector : IDisposable
             {
                 InputMoments = inputs.GetValueOrDefault(path)?.Moments,
                 Covariances = inputs.GetValueOrDefault(path)?.Covariances ?? new Dictionary<StatisticKinds, Tensor>(),
+                InputNorms = inputs.GetValueOrDefault(path)?.Norms,
                 Fisher = fisher.TryGetValue(path, out var sums) ? new(sums.Count, sums.Rows(), sums.Columns()) : null,
                 AccessCounts = accesses.GetValueOrDefault(path)?.Counts.alias(),
             };
