@@ -61,7 +61,8 @@ public static class RecipeResolver
         var usable = named.Where(layer => rule.Steps.Any(step => Fits(step.Step, layer))).ToList();
         if (usable.Count == 0 && rule.Steps.Count > 0)
         {
-            string works = string.Join(" and ", rule.Steps.Select(step => $"'{StepCatalog.Of(step.Step).Name}' works on {Kinds(step.Step.AppliesTo)} only"));
+            string works = string.Join(", ", rule.Steps.GroupBy(step => step.Step.AppliesTo).Select(same =>
+                $"{string.Join(" and ", same.Select(step => $"'{StepCatalog.Of(step.Step).Name}'"))} {(same.Count() == 1 ? "works" : "work")} on {Kinds(same.Key)} only"));
             string seen = string.Join(", ", named.Take(3).Select(layer => $"'{layer.Path}' ({layer.TypeName})"));
             report(new(DiagnosticIds.NotCompressible, Severity.Error, $"{works}, and '{rule.Match}' matches {seen}{(named.Count > 3 ? " and others" : "")}; name a layer that has a weight of that kind", rule.Span));
         }

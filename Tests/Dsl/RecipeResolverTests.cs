@@ -47,27 +47,6 @@ public sealed class RecipeResolverTests
     }
 
     [Fact]
-    public void Nothing_follows_a_step_that_leaves_no_matrix()
-    {
-        Resolve(out var problems, Rule("a", new BitStack { Rank = 2 }, new Quantize()));
-        var problem = problems.ShouldHaveSingleItem();
-        problem.Id.ShouldBe(DiagnosticIds.ContradictorySteps);
-        problem.Message.ShouldContain("'quantize' after 'bitStack'");
-    }
-
-    [Fact]
-    public void A_stack_whose_blocks_cannot_be_or_save_nothing_is_reported()
-    {
-        Resolve(out var problems, Rule("a", new BitStack { Rank = 9 }));
-        problems.ShouldHaveSingleItem().Id.ShouldBe(DiagnosticIds.RankTooLarge);
-        Resolve(out problems, Rule("a", new BitStack { Rank = 2 })).ShouldNotBeEmpty();
-        problems.ShouldBeEmpty();
-        Resolve(out problems, Rule("a", new BitStack { Rank = 8 }));
-        problems.ShouldHaveSingleItem().Id.ShouldBe(DiagnosticIds.RankSavesNothing);
-        new BitStack { ScaleWeight = false }.Check(null, new HashSet<string> { nameof(BitStack.ScaleEps) }).ShouldHaveSingleItem().Id.ShouldBe(DiagnosticIds.ContradictorySettings);
-    }
-
-    [Fact]
     public void A_rank_above_the_smaller_side_is_an_error()
     {
         Resolve(out var problems, Rule("a", new Decompose { Rank = 9 }));
@@ -78,7 +57,9 @@ public sealed class RecipeResolverTests
     public void Each_step_of_a_rule_says_what_it_works_on()
     {
         Resolve(out var problems, Rule("norm", new Corda { Rank = 2 }, new Quantize()));
-        problems.ShouldHaveSingleItem().Message.ShouldStartWith("'corda' works on Linear only and 'quantize' works on Linear, Embedding and Conv2d only, and 'norm' matches 'norm' (LayerNorm)");
+        problems.ShouldHaveSingleItem().Message.ShouldStartWith("'corda' works on Linear only, 'quantize' works on Linear, Embedding and Conv2d only, and 'norm' matches 'norm' (LayerNorm)");
+        Resolve(out problems, Rule("norm", new Decompose { Rank = 2 }, new Quantize()));
+        problems.ShouldHaveSingleItem().Message.ShouldStartWith("'decompose' and 'quantize' work on Linear, Embedding and Conv2d only, and 'norm'");
     }
 
     [Fact]
