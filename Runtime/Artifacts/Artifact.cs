@@ -59,9 +59,10 @@ internal sealed class Artifact
 
     /// <summary>Puts everything into a model.</summary>
     /// <param name="model">The model.</param>
+    /// <param name="isOnlyLookedUp">Whether the model uses a table through <c>call</c> alone.</param>
     /// <param name="size">An index into the table of sizes.</param>
     /// <returns>The model's stacked layers, or null when it has none.</returns>
-    public ElasticModel? Fill(nn.Module model, int size)
+    public ElasticModel? Fill(nn.Module model, Func<string, bool> isOnlyLookedUp, int size)
     {
         using var weights = OpenWeights();
         using var noGradients = no_grad();
@@ -78,7 +79,7 @@ internal sealed class Artifact
 
             if (!stacks.Contains(record.Path))
             {
-                Read(record, null, weights, weight => LayerInstaller.Install(layer, weight, record.Bias ? weights.Read(layer.BiasName) : null));
+                Read(record, null, weights, weight => LayerInstaller.Install(layer, weight, record.Bias ? weights.Read(layer.BiasName) : null, isOnlyLookedUp(record.Path)));
             }
         }
 

@@ -8,6 +8,7 @@ namespace PipelineDsl.Runtime.Engine;
 /// <summary>A layer's statistics as a file of the cache.</summary>
 internal static class StatisticsFile
 {
+    private const string Access = "access";
     private const string Count = "count";
     private const string Covariance = "covariance.";
     private const string FisherCount = "fisher.count";
@@ -46,6 +47,11 @@ internal static class StatisticsFile
             tensors.Add(FisherColumns, fisher.Columns);
         }
 
+        if (statistics.AccessCounts is { } counts)
+        {
+            tensors.Add(Access, counts);
+        }
+
         SafetensorsWriter.Write(path, tensors);
     }
 
@@ -60,6 +66,7 @@ internal static class StatisticsFile
                 .ToDictionary(name => Enum.Parse<StatisticKinds>(name[Covariance.Length..]), name => file.Read(name)),
             InputNorms = file.Contains(Norms) ? file.Read(Norms) : null,
             Fisher = file.Contains(FisherRows) ? new(file.Read(FisherCount)[0].item<long>(), file.Read(FisherRows), file.Read(FisherColumns)) : null,
+            AccessCounts = file.Contains(Access) ? file.Read(Access) : null,
         };
     }
 }

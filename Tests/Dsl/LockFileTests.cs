@@ -30,6 +30,11 @@ public sealed class LockFileTests
         LockFile.Differences(LockFile.Write(PlanOf(("a", 2))), LockFile.Write(PlanOf(("b", 2)))).ShouldBe(["layer 'a' is gone", "layer 'b' is new"]);
 
     [Fact]
+    public void Digests_are_shortened() =>
+        LockFile.Differences($"digests:\n  weights: sha256:{new string('a', 64)}\n", $"digests:\n  weights: sha256:{new string('b', 64)}\n")
+            .ShouldBe(["digests.weights: was sha256:aaaaaaaaaaaa…, is sha256:bbbbbbbbbbbb…"]);
+
+    [Fact]
     public void Windows_line_ends_make_no_difference() =>
         LockFile.Differences(LockFile.Write(PlanOf(("a", 2))).Replace("\n", "\r\n", StringComparison.Ordinal), LockFile.Write(PlanOf(("a", 2)))).ShouldBeEmpty();
 
