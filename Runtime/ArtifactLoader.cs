@@ -31,7 +31,7 @@ public static class ArtifactLoader
         var model = pipeline.CreateModel();
         try
         {
-            if (artifact.Fill(model, size, pipeline.IsOnlyLookedUp) is { } elastic)
+            if (artifact.Fill(model, pipeline.IsOnlyLookedUp, size) is { } elastic)
             {
                 Elastic.Add(model, elastic);
             }

@@ -59,10 +59,10 @@ internal sealed class Artifact
 
     /// <summary>Puts everything into a model.</summary>
     /// <param name="model">The model.</param>
+    /// <param name="isOnlyLookedUp">Whether the model uses a table through <c>call</c> alone.</param>
     /// <param name="size">An index into the table of sizes.</param>
-    /// <param name="isOnlyLookedUp">Whether the model uses the table of a path through <c>call</c> alone.</param>
     /// <returns>The model's stacked layers, or null when it has none.</returns>
-    public ElasticModel? Fill(nn.Module model, int size, Func<string, bool> isOnlyLookedUp)
+    public ElasticModel? Fill(nn.Module model, Func<string, bool> isOnlyLookedUp, int size)
     {
         using var weights = OpenWeights();
         using var noGradients = no_grad();

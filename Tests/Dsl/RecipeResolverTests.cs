@@ -47,6 +47,27 @@ public sealed class RecipeResolverTests
     }
 
     [Fact]
+    public void Nothing_follows_a_step_that_leaves_no_matrix()
+    {
+        Resolve(out var problems, Rule("a", new BitStack { Rank = 2 }, new Quantize()));
+        var problem = problems.ShouldHaveSingleItem();
+        problem.Id.ShouldBe(DiagnosticIds.ContradictorySteps);
+        problem.Message.ShouldContain("'quantize' after 'bitStack'");
+    }
+
+    [Fact]
+    public void A_stack_whose_blocks_cannot_be_or_save_nothing_is_reported()
+    {
+        Resolve(out var problems, Rule("a", new BitStack { Rank = 9 }));
+        problems.ShouldHaveSingleItem().Id.ShouldBe(DiagnosticIds.RankTooLarge);
+        Resolve(out problems, Rule("a", new BitStack { Rank = 2 })).ShouldNotBeEmpty();
+        problems.ShouldBeEmpty();
+        Resolve(out problems, Rule("a", new BitStack { Rank = 8 }));
+        problems.ShouldHaveSingleItem().Id.ShouldBe(DiagnosticIds.RankSavesNothing);
+        new BitStack { ScaleWeight = false }.Check(null, new HashSet<string> { nameof(BitStack.ScaleEps) }).ShouldHaveSingleItem().Id.ShouldBe(DiagnosticIds.ContradictorySettings);
+    }
+
+    [Fact]
     public void A_rank_above_the_smaller_side_is_an_error()
     {
         Resolve(out var problems, Rule("a", new Decompose { Rank = 9 }));

@@ -33,10 +33,10 @@ public sealed class BitStack : Step, IStackStep
     /// <summary>Whether blocks are truncated SVDs of the residual of as many bytes, without signs: the ablation of the paper ("no_avd").</summary>
     public bool Plain { get; set; }
 
-    /// <summary>In which order the blocks of one level are added.</summary>
+    /// <summary>What decides which block is added next as memory grows; one choice a model.</summary>
     public StackOrder Order { get; set; }
 
-    /// <summary>Calibration samples that blocks are scored on.</summary>
+    /// <summary>Samples of the calibration data that the order of blocks is found on; one choice a model.</summary>
     [Within(1, int.MaxValue)]
     public int ScoringSamples { get; set; } = 32;
 
