@@ -25,27 +25,49 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
         using var gate = FinalizerGate.Close();
         observer.Progress($"{recipe.Name}: planning");
         using var run = new Planner(options, observer).Prepare(pipeline);
-        new PlanLock(options, observer).Check(run);
+        var planLock = new PlanLock(options, observer);
+        if (recipe.Budget is null)
+        {
+            planLock.Check(run);
+        }
+
         clock.Finish("plan");
 
-        var units = run.Layers.Select(item => new LayerUnit(run, item.Plan, item.Layer)).ToList();
-        var statistics = new StatisticsPhase(pipeline, run, store, options, observer).Collect(units, cancellation);
+        var statistics = new StatisticsPhase(pipeline, run, store, options, observer).Collect(Units(run), cancellation);
         clock.Finish("statistics");
 
+        var loss = new CalibrationLoss(pipeline, run, store, options);
+        AllocationRecord? allocation = null;
+        if (recipe.Budget is { } budget)
+        {
+            allocation = new AllocationPhase(run, budget, loss, store, options, observer).Allocate(Units(run), statistics, cancellation);
+            planLock.Check(run);
+            clock.Finish("allocate");
+        }
+
+        var units = Units(run);
         using var solved = new SolvePhase(run, store, options, observer).Solve(units, statistics, cancellation);
         clock.Finish("solve");
 
         using var artifact = ArtifactWriter.Stage(run, solved, options.OutputDirectory);
         clock.Finish("write");
 
+        allocation = allocation is null || recipe.Allocate != AllocationMethod.Measured ? allocation : allocation with { MeasuredDistortion = loss.Increase(artifact.Digest, solved, cancellation) };
         var quality = new EvaluationPhase(pipeline, run, store, options, observer).Measure(solved, artifact.Digest, cancellation);
         clock.Finish("evaluate");
 
-        var manifest = artifact.Describe(solved, quality, options.Device);
+        var manifest = artifact.Describe(solved, quality, options.Device) with { Allocation = allocation };
+        if (allocation is not null && manifest.Bytes.After > allocation.BudgetBytes)
+        {
+            throw new PipelineException(DiagnosticIds.BudgetNotAttainable, $"the artifact takes {manifest.Bytes.After} bytes and the budget is {allocation.BudgetBytes}: a solver stored more than its step predicts; leave more room or name the ranks", recipe.Budget!.Span);
+        }
+
         var files = artifact.Publish(manifest, new RunFacts(clock.Phases, solved.Seconds, solved.Cached));
         observer.Record($"recipe {recipe.Name} solved={solved.Seconds.Count} cached={solved.Cached.Count}");
         return new RunResult(recipe.Name, manifest, files, [.. run.Paths.Values]);
     }
+
+    private static List<LayerUnit> Units(PreparedRun run) => [.. run.Layers.Select(item => new LayerUnit(run, item.Plan, item.Layer))];
 
     private sealed class PhaseClock
     {
