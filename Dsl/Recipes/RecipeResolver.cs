@@ -12,19 +12,26 @@ public static class RecipeResolver
     /// <summary>Applies a recipe's rules to layers.</summary>
     /// <param name="recipe">The recipe.</param>
     /// <param name="layers">Every module of the model, compressible or not.</param>
-    /// <param name="report">Takes each problem.</param>
+    /// <param name="report">Takes each problem once, however many layers have it.</param>
     /// <returns>The layers that get steps, in the order of <paramref name="layers"/>.</returns>
     public static IReadOnlyList<ResolvedLayer> Resolve(Recipe recipe, IReadOnlyList<LayerCandidate> layers, Action<RecipeDiagnostic> report)
     {
-        var matches = recipe.Rules.Select(rule => new RuleMatches(rule, Match(rule, layers, report))).ToList();
+        var problems = new List<RecipeDiagnostic>();
+        var matches = recipe.Rules.Select(rule => new RuleMatches(rule, Match(rule, layers, problems.Add))).ToList();
         var resolved = new List<ResolvedLayer>();
         foreach (var layer in layers.Where(layer => !layer.IsOpen))
         {
             var rules = matches.Where(match => match.Layers.Contains(layer)).Select(match => match.Rule).ToList();
-            if (rules.Count > 0 && Chain(recipe, layer, rules, report) is { } chain)
+            if (rules.Count > 0 && Chain(recipe, layer, rules, problems.Add) is { } chain)
             {
                 resolved.Add(chain);
             }
+        }
+
+        foreach (var same in problems.GroupBy(problem => (problem.Id, problem.Span)))
+        {
+            int others = same.Count() - 1;
+            report(others == 0 ? same.First() : same.First() with { Message = $"{same.First().Message}; the same for {others} more {(others == 1 ? "layer" : "layers")}" });
         }
 
         return resolved;

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using PipelineDsl.Diagnostics;
+using PipelineDsl.Recipes;
 using PipelineDsl.Runtime.Artifacts;
 using PipelineDsl.Runtime.Native;
 using PipelineDsl.Runtime.Report;
@@ -26,11 +27,7 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
         observer.Progress($"{recipe.Name}: planning");
         using var run = new Planner(options, observer).Prepare(pipeline);
         var planLock = new PlanLock(options, observer);
-        if (recipe.Budget is null)
-        {
-            planLock.Check(run);
-        }
-
+        string? lockFile = recipe.Budget is null ? planLock.Check(run) : null;
         clock.Finish("plan");
 
         var statistics = new StatisticsPhase(pipeline, run, store, options, observer).Collect(Units(run), cancellation);
@@ -41,33 +38,43 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
         if (recipe.Budget is { } budget)
         {
             allocation = new AllocationPhase(run, budget, loss, store, options, observer).Allocate(Units(run), statistics, cancellation);
-            planLock.Check(run);
             clock.Finish("allocate");
         }
 
-        var units = Units(run);
-        using var solved = new SolvePhase(run, store, options, observer).Solve(units, statistics, cancellation);
+        lockFile ??= planLock.Check(run);
+        using var solved = new SolvePhase(run, store, options, observer).Solve(Units(run), statistics, cancellation);
         clock.Finish("solve");
 
         using var artifact = ArtifactWriter.Stage(run, solved, options.OutputDirectory);
         clock.Finish("write");
 
-        allocation = allocation is null || recipe.Allocate != AllocationMethod.Measured ? allocation : allocation with { MeasuredDistortion = loss.Increase(artifact.Digest, solved, cancellation) };
+        if (allocation is not null && recipe.Allocate == AllocationMethod.Measured)
+        {
+            allocation = allocation with { MeasuredDistortion = loss.Increase(artifact.Digest, solved, cancellation) };
+        }
+
         var quality = new EvaluationPhase(pipeline, run, store, options, observer).Measure(solved, artifact.Digest, cancellation);
         clock.Finish("evaluate");
 
         var manifest = artifact.Describe(solved, quality, options.Device) with { Allocation = allocation };
-        if (allocation is not null && manifest.Bytes.After > allocation.BudgetBytes)
+        RequireBudget(manifest, recipe);
+        var files = artifact.Publish(manifest, new RunFacts(clock.Phases, solved.Seconds, solved.Cached));
+        observer.Record($"recipe {recipe.Name} solved={solved.Seconds.Count} cached={solved.Cached.Count}");
+        return new RunResult(recipe.Name, manifest, files, [.. run.Paths.Values.SelectMany(FilesOf), lockFile]);
+    }
+
+    private static void RequireBudget(Manifest manifest, Recipe recipe)
+    {
+        if (manifest.Allocation is { } allocation && manifest.Bytes.After > allocation.BudgetBytes)
         {
             throw new PipelineException(DiagnosticIds.BudgetNotAttainable, $"the artifact takes {manifest.Bytes.After} bytes and the budget is {allocation.BudgetBytes}: a solver stored more than its step predicts; leave more room or name the ranks", recipe.Budget!.Span);
         }
-
-        var files = artifact.Publish(manifest, new RunFacts(clock.Phases, solved.Seconds, solved.Cached));
-        observer.Record($"recipe {recipe.Name} solved={solved.Seconds.Count} cached={solved.Cached.Count}");
-        return new RunResult(recipe.Name, manifest, files, [.. run.Paths.Values]);
     }
 
     private static List<LayerUnit> Units(PreparedRun run) => [.. run.Layers.Select(item => new LayerUnit(run, item.Plan, item.Layer))];
+
+    /// <summary>A folder of shards is as many inputs.</summary>
+    private static IEnumerable<string> FilesOf(string path) => Directory.Exists(path) ? Directory.EnumerateFiles(path) : [path];
 
     private sealed class PhaseClock
     {
@@ -87,5 +94,5 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
 /// <param name="Recipe">The recipe's name.</param>
 /// <param name="Manifest">The artifact's manifest.</param>
 /// <param name="Files">The artifact's files, by full path.</param>
-/// <param name="Inputs">Every file that went in, by full path.</param>
+/// <param name="Inputs">Every file that went in, the lock file included, by full path.</param>
 public sealed record RunResult(string Recipe, Manifest Manifest, IReadOnlyList<string> Files, IReadOnlyList<string> Inputs);
