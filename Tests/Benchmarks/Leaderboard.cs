@@ -10,10 +10,15 @@ using Stories.Model;
 namespace PipelineDsl.Benchmarks;
 
 /// <summary>Every orientation at 80 to 20 % of the linear layers' bytes, with uniform and with allocated ranks, beside rounding to few bits: perplexity against bytes.</summary>
-/// <remarks>Allocated ranks get exactly the bytes that uniform ranks took. Arguments: names of models; none means all that are at hand.</remarks>
+/// <remarks>
+/// Allocated ranks get exactly the bytes that uniform ranks took. Arguments: names of models (none means all that are at hand), and <c>--measured</c>
+/// for ranks by measured sensitivity too, which takes a run over the calibration text for each of 16 ranks of each layer.
+/// </remarks>
 internal static class Leaderboard
 {
     private const string Layers = "model.layers.**";
+
+    private const string Measured = "--measured";
 
     private static readonly double[] Shares = [0.8, 0.6, 0.4, 0.2];
     private static readonly int[] Bits = [8, 4, 3, 2];
@@ -25,12 +30,14 @@ internal static class Leaderboard
         try
         {
             var models = LeaderboardModel.All(work.FullName);
-            if (arguments.FirstOrDefault(name => models.All(model => model.Name != name)) is { } unknown)
+            bool measured = arguments.Contains(Measured);
+            string[] names = [.. arguments.Where(argument => argument != Measured)];
+            if (names.FirstOrDefault(name => models.All(model => model.Name != name)) is { } unknown)
             {
                 throw new FormatException($"there is no model '{unknown}'; at hand are {string.Join(", ", models.Select(model => model.Name))} (PIPELINEDSL_DATA names the folder of larger ones)");
             }
 
-            var entries = models.Where(model => arguments.Length == 0 || arguments.Contains(model.Name)).SelectMany(model => Measure(model, work.FullName)).ToList();
+            var entries = models.Where(model => names.Length == 0 || names.Contains(model.Name)).SelectMany(model => Measure(model, work.FullName, measured)).ToList();
             string folder = Environment.GetEnvironmentVariable("PIPELINEDSL_BENCH") is { Length: > 0 } chosen ? chosen : ".";
             Directory.CreateDirectory(folder);
             File.WriteAllText(Path.Combine(folder, "leaderboard.json"), JsonSerializer.Serialize(entries, Indented) + "\n");
@@ -43,7 +50,7 @@ internal static class Leaderboard
         }
     }
 
-    private static IEnumerable<LeaderboardEntry> Measure(LeaderboardModel model, string work)
+    private static IEnumerable<LeaderboardEntry> Measure(LeaderboardModel model, string work, bool measured)
     {
         string folder = Path.Combine(work, model.Name);
         var original = Compress(model, folder, [new Decompose()], "100%", AllocationMethod.Uniform);
@@ -67,7 +74,7 @@ internal static class Leaderboard
                 var uniform = Compress(model, folder, steps, setting, AllocationMethod.Uniform);
                 yield return Entry(Name(orientation), "uniform", setting, uniform);
                 yield return Entry(Name(orientation), "predicted", setting, Compress(model, folder, steps, $"{uniform.Bytes.After} B", AllocationMethod.Predicted));
-                if (orientation == Orientation.Whitened)
+                if (measured && orientation == Orientation.Whitened)
                 {
                     yield return Entry(Name(orientation), "measured", setting, Compress(model, folder, steps, $"{uniform.Bytes.After} B", AllocationMethod.Measured));
                 }
