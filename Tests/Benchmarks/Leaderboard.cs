@@ -11,7 +11,7 @@ namespace PipelineDsl.Benchmarks;
 
 /// <summary>Every orientation at 80 to 20 % of the linear layers' bytes, with uniform and with allocated ranks, beside rounding to few bits: perplexity against bytes.</summary>
 /// <remarks>
-/// Allocated ranks get exactly the bytes that uniform ranks took. Arguments: names of models (none means all that are at hand), and <c>--measured</c>
+/// The budget of allocated ranks is the bytes that uniform ranks took. Arguments: names of models (none means all that are at hand), and <c>--measured</c>
 /// for ranks by measured sensitivity too, which takes a run over the calibration text for each of 16 ranks of each layer.
 /// </remarks>
 internal static class Leaderboard

@@ -36,7 +36,7 @@ internal static class LeaderboardPage
     {
         var page = new StringBuilder();
         page.Append(CultureInfo.InvariantCulture, $"<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Leaderboard</title><style>{Style}</style></head><body>\n<h1>Perplexity against bytes</h1>\n");
-        page.Append("<p>Lower and further left is better. Dashed: the same share of parameters in every layer. Solid: ranks allocated by predicted error, at the same bytes. Dotted: by measured sensitivity. 1 KB = 1024 bytes.</p>\n");
+        page.Append("<p>Lower and further left is better. Dashed: the same share of parameters in every layer. Solid: ranks allocated by predicted error, in no more bytes. Dotted: by measured sensitivity. 1 KB = 1024 bytes.</p>\n");
         foreach (var model in entries.GroupBy(entry => entry.Model))
         {
             page.Append(CultureInfo.InvariantCulture, $"<h2>{WebUtility.HtmlEncode(model.Key)}</h2>\n");
