@@ -133,4 +133,7 @@ public static class DiagnosticIds
 
     /// <summary>A solver changed a request to what the numbers allow.</summary>
     public const string SolverAdjusted = "PDSL3014";
+
+    /// <summary>A budget that no choice meets.</summary>
+    public const string BudgetNotAttainable = "PDSL3015";
 }

@@ -22,7 +22,7 @@ public static class RecipeResolver
         foreach (var layer in layers.Where(layer => !layer.IsOpen))
         {
             var rules = matches.Where(match => match.Layers.Contains(layer)).Select(match => match.Rule).ToList();
-            if (rules.Count > 0 && Chain(layer, rules, problems.Add) is { } chain)
+            if (rules.Count > 0 && Chain(recipe, layer, rules, problems.Add) is { } chain)
             {
                 resolved.Add(chain);
             }
@@ -70,7 +70,7 @@ public static class RecipeResolver
         return [.. usable];
     }
 
-    private static ResolvedLayer? Chain(LayerCandidate layer, List<Rule> rules, Action<RecipeDiagnostic> report)
+    private static ResolvedLayer? Chain(Recipe recipe, LayerCandidate layer, List<Rule> rules, Action<RecipeDiagnostic> report)
     {
         int level = rules.Max(rule => rule.Level);
         var winners = rules.Where(rule => rule.Level == level).ToList();
@@ -110,7 +110,7 @@ public static class RecipeResolver
             }
 
             chain.Add(step);
-            foreach (var problem in step.Step.Check(layer.Shape, new HashSet<string>(step.Given.Select(given => given.Name))))
+            foreach (var problem in step.Step.Check(layer.Shape, new HashSet<string>(step.Given.Select(given => given.Name))).Where(problem => !IsLeftToBudget(recipe, step.Step, problem)))
             {
                 var severity = problem.Id == DiagnosticIds.RankSavesNothing ? Severity.Warning : Severity.Error;
                 report(new(problem.Id, severity, problem.Setting is null || layer.Shape is null ? problem.Message : $"{problem.Message} (layer '{layer.Path}')", step.SpanOf(problem.Setting)));
@@ -119,6 +119,8 @@ public static class RecipeResolver
 
         return new(layer, new(chain), steps[0].rule.Span);
     }
+
+    private static bool IsLeftToBudget(Recipe recipe, Step step, StepProblem problem) => recipe.Budget is not null && step.IsOpen && problem.Id == DiagnosticIds.MissingSetting;
 
     private static bool Fits(Step step, LayerCandidate layer) => layer.Kind is not { } kind || (kind & step.AppliesTo) != 0;
 

@@ -44,6 +44,9 @@ public sealed record Manifest
     /// <summary>Quality before and after, or null when the recipe does not measure it.</summary>
     public QualityRecord? Quality { get; init; }
 
+    /// <summary>How a budget was spent, or null when the recipe has none.</summary>
+    public AllocationRecord? Allocation { get; init; }
+
     /// <summary>Every compressed layer, by path.</summary>
     public required IReadOnlyList<LayerRecord> Layers { get; init; }
 

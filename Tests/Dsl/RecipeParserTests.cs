@@ -58,7 +58,7 @@ public sealed class RecipeParserTests
     [InlineData("recipe: balanced", "recipe: ../x", 2, 9, DiagnosticIds.InvalidValue, "'../x'")]
     [InlineData("version: 1", "version: 2", 3, 10, DiagnosticIds.InvalidValue, "reads version 1")]
     [InlineData("version: 1", "verison: 1", 3, 1, DiagnosticIds.UnknownKey, "did you mean 'version'?")]
-    [InlineData("version: 1", "budget: 600 KB", 3, 1, DiagnosticIds.UnknownKey, "the recipe has no 'budget'")]
+    [InlineData("version: 1", "gate: 5%", 3, 1, DiagnosticIds.UnknownKey, "the recipe has no 'gate'")]
     [InlineData("version: 1", "version: 1\nversion: 1", 4, 1, DiagnosticIds.DuplicateKey, "after line 3")]
     [InlineData("model: Stories.StoryLlama", "modle: Stories.StoryLlama", 4, 1, DiagnosticIds.UnknownKey, "did you mean 'model'?")]
     [InlineData("model: Stories.StoryLlama", "", 2, 9, DiagnosticIds.MissingSetting, "add 'model: <class>'")]

@@ -84,6 +84,17 @@ public sealed class RecipeResolverTests
     }
 
     [Fact]
+    public void A_rank_may_be_left_out_where_there_is_a_budget()
+    {
+        Resolve(out var problems, Rule("a", new Decompose { Orientation = Orientation.Whitened }));
+        problems.ShouldHaveSingleItem().Id.ShouldBe(DiagnosticIds.MissingSetting);
+        Resolve(new Budget(600, BudgetUnit.Bytes, "600 B", Nowhere), out problems, Rule("a", new Decompose { Orientation = Orientation.Whitened }));
+        problems.ShouldBeEmpty();
+        Resolve(new Budget(600, BudgetUnit.Bytes, "600 B", Nowhere), out problems, Rule("a", new Corda { Use = CordaUse.Adapter }));
+        problems.ShouldHaveSingleItem().Id.ShouldBe(DiagnosticIds.MissingSetting);
+    }
+
+    [Fact]
     public void A_mistake_that_many_layers_share_is_said_once()
     {
         Resolve(out var problems, Rule("{a,b}", new Decompose { Rank = 99 }));
@@ -109,7 +120,9 @@ public sealed class RecipeResolverTests
 
     private static Rule Rule(string match, params Step[] steps) => new(match, new(steps.Select(step => new PlacedStep(step, default, Nowhere))), Nowhere);
 
-    private static IReadOnlyList<ResolvedLayer> Resolve(out List<RecipeDiagnostic> problems, params Rule[] rules)
+    private static IReadOnlyList<ResolvedLayer> Resolve(out List<RecipeDiagnostic> problems, params Rule[] rules) => Resolve(null, out problems, rules);
+
+    private static IReadOnlyList<ResolvedLayer> Resolve(Budget? budget, out List<RecipeDiagnostic> problems, params Rule[] rules)
     {
         LayerCandidate[] layers =
         [
@@ -120,7 +133,7 @@ public sealed class RecipeResolverTests
         ];
         var found = new List<RecipeDiagnostic>();
         problems = found;
-        var recipe = new Recipe { Name = "r", Model = "M", Weights = "w", Rules = new(rules), Span = Nowhere, WeightsSpan = Nowhere };
+        var recipe = new Recipe { Name = "r", Model = "M", Weights = "w", Rules = new(rules), Budget = budget, Span = Nowhere, WeightsSpan = Nowhere };
         return RecipeResolver.Resolve(recipe, layers, found.Add);
     }
 }

@@ -49,6 +49,12 @@ public class Decompose : Step
         ? layer
         : layer.Kernel is { } kernel ? layer with { Rows = layer.Rows * kernel.Width, Columns = layer.Columns / kernel.Width } : null;
 
+    /// <inheritdoc/>
+    public override bool IsOpen => Rank == 0 && KeepRatio == 0 && !ReplacesNothing;
+
+    /// <inheritdoc/>
+    public override bool ReplacesBias => Orientation == Orientation.Output;
+
     /// <summary>The rank of the factors in a layer of this shape.</summary>
     public int RankFor(LayerShape layer) => Rank > 0 ? Rank : Math.Max(1, (int)Math.Floor(KeepRatio * FactoredOf(layer).BreakEvenRank));
 
@@ -61,7 +67,7 @@ public class Decompose : Step
         }
         else if (Rank == 0 && KeepRatio == 0)
         {
-            yield return new(DiagnosticIds.MissingSetting, null, "no rank is chosen; add 'rank' or 'keepRatio'");
+            yield return new(DiagnosticIds.MissingSetting, null, "no rank is chosen; add 'rank' or 'keepRatio', or a 'budget' to the recipe");
         }
 
         if ((AppliesTo & LayerKinds.Conv2d) == 0 && given.Contains(nameof(ConvForm)))
@@ -79,12 +85,22 @@ public class Decompose : Step
     }
 
     /// <inheritdoc/>
-    public override Step Resolve(LayerShape layer)
+    public override Step Resolve(LayerShape layer) => IsOpen ? this : WithRank(RankFor(layer));
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<Step> Candidates(LayerShape layer, int most)
     {
-        var resolved = (Decompose)Copy();
-        resolved.Rank = RankFor(layer);
-        resolved.KeepRatio = 0;
-        return resolved;
+        int largest = (int)Math.Ceiling(layer.BreakEvenRank) - 1;
+        return !IsOpen || largest < 1 ? [] : [.. Enumerable.Range(1, Math.Min(most, largest)).Select(i => WithRank((int)((long)largest * i / Math.Min(most, largest))))];
+    }
+
+    /// <summary>The same step with a rank.</summary>
+    public Decompose WithRank(int rank)
+    {
+        var step = (Decompose)Copy();
+        step.Rank = rank;
+        step.KeepRatio = 0;
+        return step;
     }
 
     /// <inheritdoc/>
