@@ -1,0 +1,1 @@
+namespace PipelineDsl.Benchmarks; internal static class OrientationsBenchmark { public static void Run(string[] a){} }
