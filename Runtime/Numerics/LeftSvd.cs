@@ -25,18 +25,16 @@ public sealed record LeftSvd(Tensor Vectors, double[] Values, double Tail = 0, d
     /// <summary>The smaller side up to which the exact route costs about a second or less.</summary>
     private const long LargestExactSide = 1024;
 
-    /// <summary>The smaller side from which iterating for a few vectors costs a fraction of the complete decomposition.</summary>
-    private const long SmallestIteratedSide = 512;
-
-    /// <summary>The smaller side holds at least this many times the rank where vectors are iterated.</summary>
-    private const long IteratedSidesPerRank = 8;
-
     /// <summary>The complete route from which leading slices are taken: exact while that is cheap.</summary>
     public static SvdRoute RouteFor(long rows, long columns) => Math.Min(rows, columns) <= LargestExactSide ? SvdRoute.Exact : SvdRoute.Gram;
 
     /// <summary>Whether the leading vectors are iterated for (<see cref="Leading"/>) instead of taken from a complete decomposition.</summary>
-    public static bool IsIterated(long rows, long columns, int rank) =>
-        Math.Min(rows, columns) is var side && side >= SmallestIteratedSide && rank <= side / IteratedSidesPerRank;
+    /// <remarks>Measured on decaying and slow spectra: below these sides, or for a larger share of the vectors, the complete decomposition costs less.</remarks>
+    public static bool IsIterated(long rows, long columns, int rank, SvdAccuracy accuracy)
+    {
+        long side = Math.Min(rows, columns);
+        return accuracy == SvdAccuracy.Fast ? side >= 1024 && rank <= side / 16 : side >= 2048 && rank <= side / 32;
+    }
 
     /// <summary>The leading vectors of a matrix, by the route that costs least.</summary>
     /// <remarks>
@@ -50,7 +48,7 @@ public sealed record LeftSvd(Tensor Vectors, double[] Values, double Tail = 0, d
     public static LeftSvd Leading(Tensor matrix, int rank, SvdAccuracy accuracy, long seed)
     {
         var (rows, columns) = (matrix.shape[0], matrix.shape[1]);
-        if (IsIterated(rows, columns, rank))
+        if (IsIterated(rows, columns, rank, accuracy))
         {
             using var scope = NewDisposeScope();
             var found = RandomisedSvd.Of(matrix, rank, accuracy, seed);

@@ -14,6 +14,15 @@ internal static class RandomisedSvd
     /// <summary>What may go into the basis, in multiples of the block; beyond that other routes cost less.</summary>
     private const int MostBlocks = 10;
 
+    /// <summary>Blocks before a look at the certificate can be worth its cost.</summary>
+    private const int FirstFastCheck = 3;
+
+    /// <summary>Blocks before a look at a tight certificate can be worth its cost.</summary>
+    private const int FirstTightCheck = 4;
+
+    /// <summary>Steps of the probe that make it good enough to look at.</summary>
+    private const int FirstProbeSteps = 2;
+
     /// <summary>Steps of the probe, beyond which growing the basis tightens the certificate more.</summary>
     private const int MostProbeSteps = 7;
 
@@ -34,11 +43,15 @@ internal static class RandomisedSvd
         double energy = Math.Pow(matrix.norm().item<double>(), 2);
         double unit = fast ? Math.ScaleB(1, -24) : Math.ScaleB(1, -53);
         using var generator = new Generator((ulong)seed);
-        long block = Math.Min(rank + Math.Max(8, rank / (fast ? 4 : 2)), Math.Min(matrix.shape[0], matrix.shape[1]) / 3);
+        long block = Math.Min(rank + Math.Max(8, rank / (fast ? 8 : 2)), Math.Min(matrix.shape[0], matrix.shape[1]) / 3);
         var basis = new KrylovBasis(operand, randn(matrix.shape[1], block, dtype: operand.dtype, generator: generator).to(matrix.device));
         var search = new Search(basis, energy, unit, rank, (int)block, generator);
         long largest = Math.Min(MostBlocks * block, Math.Min(matrix.shape[0], matrix.shape[1]) / 2);
-        basis.Grow();
+        for (int blocks = 1; blocks < (fast ? FirstFastCheck : FirstTightCheck); blocks++)
+        {
+            basis.Grow();
+        }
+
         do
         {
             basis.Grow();
@@ -52,8 +65,8 @@ internal static class RandomisedSvd
     private static LeftSvd Finish(Tensor matrix, Tensor directions, double energy, double largestEnergy)
     {
         var basis = linalg.qr(directions.to(float64)).Q;
-        var image = matrix.mT.mm(basis);
-        var (squares, rotation) = SymmetricEigen.Descending(image.mT.mm(image));
+        var image = basis.mT.mm(matrix);
+        var (squares, rotation) = SymmetricEigen.Descending(image.mm(image.mT));
         squares = squares.clamp_min(0);
         double loss = Math.Max(0, energy - squares.sum().item<double>());
         double smallest = Math.Max(0, energy - largestEnergy);
@@ -93,7 +106,8 @@ internal static class RandomisedSvd
             var probe = new OutsideProbe(basis, scale, generator);
             for (int step = 0; step < MostProbeSteps && Excess(LargestEnergy) > tolerance; step++)
             {
-                LargestEnergy = Math.Min(LargestEnergy, SumOutside(probe.Tighten()));
+                double outside = probe.Tighten();
+                LargestEnergy = step < FirstProbeSteps - 1 ? LargestEnergy : Math.Min(LargestEnergy, SumOutside(outside));
             }
 
             return Excess(LargestEnergy) <= tolerance;

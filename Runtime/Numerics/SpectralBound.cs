@@ -9,8 +9,11 @@ namespace PipelineDsl.Runtime.Numerics;
 /// </remarks>
 internal static class SpectralBound
 {
-    /// <summary>Where ν is tried when the gap is too small for λ_r(H), in multiples of μ.</summary>
-    private static readonly double[] Shifts = [1.02, 1.1, 1.3];
+    /// <summary>The largest μ, as a share of λ_r(H), for which ν = λ_r(H) is surely the best choice.</summary>
+    private const double WideGap = 0.8;
+
+    /// <summary>Where ν is tried when the gap is narrower, in multiples of μ.</summary>
+    private static readonly double[] Shifts = [1.02, 1.06, 1.15];
 
     /// <summary>An upper bound of Σ_{i≤r} λ_i(A).</summary>
     /// <param name="inside">H [q, q] float64.</param>
@@ -21,7 +24,8 @@ internal static class SpectralBound
     public static double LeadingSum(Tensor inside, Tensor residual, double leading, double outside, int rank)
     {
         double best = double.PositiveInfinity;
-        foreach (double shift in Shifts.Select(factor => factor * outside).Where(shift => shift > leading).Append(leading).Where(shift => shift > outside))
+        var shifts = outside < WideGap * leading ? [] : Shifts.Select(factor => factor * outside).Where(shift => shift > leading);
+        foreach (double shift in shifts.Append(leading).Where(shift => shift > outside))
         {
             using var scope = NewDisposeScope();
             var values = linalg.eigvalsh(inside + residual / (shift - outside));

@@ -9,7 +9,6 @@ internal static class Program
     private static readonly Dictionary<string, Action<string[]>> Benchmarks = new(StringComparer.Ordinal)
     {
         ["svd"] = SvdBenchmark.Run,
-        ["parts"] = Parts.Run,
         ["corda"] = CordaBenchmark.Run,
         ["orientations"] = OrientationsBenchmark.Run,
     };
