@@ -23,4 +23,7 @@ public enum StatisticKinds
 
     /// <summary>As <see cref="ContextCovariance"/>, samples not scaled.</summary>
     ContextCovarianceUnscaled = 16,
+
+    /// <summary>Mean and largest magnitude of each input channel (ASVD).</summary>
+    InputMagnitudes = 32,
 }

@@ -12,6 +12,8 @@ internal sealed class InputSums(string leader, StatisticKinds kinds, long column
 {
     private readonly InputAccumulator? moments = kinds.HasFlag(StatisticKinds.InputMoments) ? new(columns) : null;
 
+    private readonly ActivationScale? magnitudes = kinds.HasFlag(StatisticKinds.InputMagnitudes) ? new(columns) : null;
+
     private readonly Dictionary<StatisticKinds, CovarianceAccumulator> covariances = new[]
     {
         StatisticKinds.ContextCovariance, StatisticKinds.ContextCovarianceSignedMax, StatisticKinds.ContextCovarianceUnscaled,
@@ -26,6 +28,9 @@ internal sealed class InputSums(string leader, StatisticKinds kinds, long column
     /// <summary>The moments, or null when not asked for; the caller owns the tensors.</summary>
     public InputMoments? Moments => moments is null ? null : new(moments.Count, moments.Sum.alias(), moments.Gram.alias());
 
+    /// <summary>The magnitudes, or null when not asked for; the caller owns the tensors.</summary>
+    public InputMagnitudes? Magnitudes => magnitudes is null ? null : new(magnitudes.MeanMagnitudes.alias(), magnitudes.LargestMagnitudes.alias());
+
     /// <summary>The covariances asked for; the caller owns the tensors.</summary>
     public IReadOnlyDictionary<StatisticKinds, Tensor> Covariances => covariances.ToDictionary(item => item.Key, item => item.Value.Mean());
 
@@ -34,11 +39,13 @@ internal sealed class InputSums(string leader, StatisticKinds kinds, long column
     {
         using var scope = NewDisposeScope();
         moments?.Add(x.reshape(-1, x.shape[^1]));
-        foreach (var covariance in covariances.Values)
+        for (long i = 0; i < x.shape[0] && (magnitudes is not null || covariances.Count > 0); i++)
         {
-            for (long i = 0; i < x.shape[0]; i++)
+            var sample = x[i].reshape(-1, x.shape[^1]);
+            magnitudes?.Add(sample);
+            foreach (var covariance in covariances.Values)
             {
-                covariance.Add(x[i].reshape(-1, x.shape[^1]));
+                covariance.Add(sample);
             }
         }
     }
@@ -47,6 +54,7 @@ internal sealed class InputSums(string leader, StatisticKinds kinds, long column
     public void Dispose()
     {
         moments?.Dispose();
+        magnitudes?.Dispose();
         foreach (var covariance in covariances.Values)
         {
             covariance.Dispose();

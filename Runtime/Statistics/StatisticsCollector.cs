@@ -16,7 +16,7 @@ namespace PipelineDsl.Runtime.Statistics;
 /// </remarks>
 internal sealed class StatisticsCollector : IDisposable
 {
-    private const StatisticKinds AnyCovariance =
+    private const StatisticKinds AnyInput = StatisticKinds.InputMoments | StatisticKinds.InputMagnitudes |
         StatisticKinds.ContextCovariance | StatisticKinds.ContextCovarianceSignedMax | StatisticKinds.ContextCovarianceUnscaled;
 
     private readonly IModelPipeline pipeline;
@@ -87,7 +87,7 @@ internal sealed class StatisticsCollector : IDisposable
 
     private void CollectInputs(IEnumerable<Batch> batches, CancellationToken cancellation)
     {
-        var layers = LayersThatNeed(AnyCovariance | StatisticKinds.InputMoments).ToList();
+        var layers = LayersThatNeed(AnyInput).ToList();
         if (layers.Count == 0)
         {
             return;
@@ -219,7 +219,7 @@ internal sealed class StatisticsCollector : IDisposable
         var result = new Dictionary<string, LayerStatistics>(StringComparer.Ordinal);
         foreach (var (path, need) in needs.Where(need => need.Value != StatisticKinds.None))
         {
-            bool reached = ((need & (AnyCovariance | StatisticKinds.InputMoments)) == 0 || inputs.ContainsKey(path)) &&
+            bool reached = ((need & AnyInput) == 0 || inputs.ContainsKey(path)) &&
                 ((need & StatisticKinds.Fisher) == 0 || fisher.ContainsKey(path));
             if (!reached)
             {
@@ -229,6 +229,7 @@ internal sealed class StatisticsCollector : IDisposable
             result[path] = new LayerStatistics
             {
                 InputMoments = inputs.GetValueOrDefault(path)?.Moments,
+                InputMagnitudes = inputs.GetValueOrDefault(path)?.Magnitudes,
                 Covariances = inputs.GetValueOrDefault(path)?.Covariances ?? new Dictionary<StatisticKinds, Tensor>(),
                 Fisher = fisher.TryGetValue(path, out var sums) ? new(sums.Count, sums.Rows(), sums.Columns()) : null,
             };
