@@ -46,8 +46,10 @@ internal sealed class OutsideProbe
         var next = degree == 1 ? mapped * (2 / scale) - current : mapped * (4 / scale) - current * 2 - before;
         (before, current) = (current, next.MoveToOuterDisposeScope());
         degree++;
-        double height = Math.Sqrt(linalg.eigvalsh(current.mT.mm(current).to(float64))[-1].item<double>() / SmallestShare);
-        return double.IsFinite(height) ? scale * Inverse(height) : double.PositiveInfinity;
+        var gram = current.to(float64).mT.mm(current.to(float64));
+        return gram.isfinite().all().item<bool>()
+            ? scale * Inverse(Math.Sqrt(linalg.eigvalsh(gram)[-1].item<double>() / SmallestShare))
+            : double.PositiveInfinity;
     }
 
     /// <summary>The x ≥ 1 with x T_{d−1}(2 x − 1) = height, or 1 where there is none.</summary>

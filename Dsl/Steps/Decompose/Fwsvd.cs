@@ -13,7 +13,7 @@ public sealed class Fwsvd : Decompose
     public FisherAxis Axis { get; set; }
 
     /// <summary>The smallest weight of a feature, as a share of the largest.</summary>
-    [Within(0, 1)]
+    [Within(0, 1, ExclusiveMinimum = true)]
     public double Floor { get; set; } = 1e-6;
 
     /// <summary>Which factor carries the singular values.</summary>

@@ -1,0 +1,44 @@
+#:project ../Tasks/PipelineDsl.Tasks.csproj
+
+// Builds the benchmarks and runs one:  dotnet run build/bench.cs -- NAME [arguments]
+//   svd [SIDE ...]   leading singular vectors against a complete SVD
+//   corda            CorDA on gsmbard-4m: statistics, solving, memory   (PIPELINEDSL_DATA names the folder of data)
+//   orientations     perplexity of the five orientations at half the parameters
+// Tables go to the console, figures to artifacts/bench/NAME.json. Only ratios within one run mean anything on a busy machine.
+
+using System.Diagnostics;
+using PipelineDsl.Tasks;
+
+string repository = Path.GetDirectoryName((string)AppContext.GetData("EntryPointFileDirectoryPath")!)!;
+string project = Path.Combine(repository, "Tests", "Benchmarks");
+if (Run([], ["build", project, "--configuration", "Release", "--verbosity", "quiet", "-nodeReuse:false"]) != 0)
+{
+    Console.Error.WriteLine("the benchmarks do not build");
+    return 1;
+}
+
+// Numbers live as long as their methods, as in build/test.cs: TorchSharp passes them to native code without keeping them alive.
+var environment = new Dictionary<string, string>
+{
+    ["DOTNET_JITMinOpts"] = "1",
+    ["PIPELINEDSL_BENCH"] = Path.Combine(repository, "artifacts", "bench"),
+};
+if (LibStdCppShim.LibraryPath() is { } path)
+{
+    environment[LibStdCppShim.Variable] = path;
+}
+
+return Run(environment, ["exec", Path.Combine(project, "bin", "Release", "net10.0", "PipelineDsl.Benchmarks.dll"), .. args]);
+
+int Run(Dictionary<string, string> environment, string[] arguments)
+{
+    var start = new ProcessStartInfo("dotnet", arguments) { WorkingDirectory = repository };
+    foreach (var (name, value) in environment)
+    {
+        start.Environment[name] = value;
+    }
+
+    using var process = Process.Start(start)!;
+    process.WaitForExit();
+    return process.ExitCode;
+}
