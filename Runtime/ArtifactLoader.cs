@@ -41,7 +41,7 @@ public static class ArtifactLoader
         try
         {
             using var weights = SafetensorsFile.Open(weightsPath);
-            Fill(model, manifest, weights, refusal);
+            Fill(model, pipeline.IsOnlyLookedUp, manifest, weights, refusal);
             model.eval();
             return model;
         }
@@ -52,7 +52,7 @@ public static class ArtifactLoader
         }
     }
 
-    private static void Fill(nn.Module model, Manifest manifest, SafetensorsFile weights, Func<string, PipelineException> refusal)
+    private static void Fill(nn.Module model, Func<string, bool> isOnlyLookedUp, Manifest manifest, SafetensorsFile weights, Func<string, PipelineException> refusal)
     {
         using var noGradients = no_grad();
         CheckComplete(model.named_parameters().Select(item => item.name), manifest, refusal);
@@ -76,18 +76,18 @@ public static class ArtifactLoader
                 throw refusal($"its layer '{record.Path}' [{string.Join(", ", record.Shape)}] has no place in the model{(layer is { Kind: not LayerKinds.None } ? Found(layer.Weight) : "")}");
             }
 
-            Install(layer, record, weights, refusal);
+            Install(layer, record, weights, isOnlyLookedUp(record.Path), refusal);
         }
 
     }
 
-    private static void Install(ModelLayer layer, LayerRecord record, SafetensorsFile weights, Func<string, PipelineException> refusal)
+    private static void Install(ModelLayer layer, LayerRecord record, SafetensorsFile weights, bool onlyLookedUp, Func<string, PipelineException> refusal)
     {
         using var scope = NewDisposeScope();
         try
         {
             using var weight = Expression.Read(record.Weight, leaf => weights.Read(record.Path + "." + leaf));
-            LayerInstaller.Install(layer, weight, record.Bias ? weights.Read(layer.BiasName) : null);
+            LayerInstaller.Install(layer, weight, record.Bias ? weights.Read(layer.BiasName) : null, onlyLookedUp);
         }
         catch (InvalidDataException damaged)
         {

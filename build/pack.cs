@@ -26,14 +26,22 @@ if (!File.Exists(package))
     }
 }
 
-File.WriteAllText(Path.Combine(packages, "PipelineDsl.version.props"), $"""
+string versionFile = Path.Combine(packages, "PipelineDsl.version.props");
+string versionProps = $"""
     <Project>
       <PropertyGroup>
         <PipelineDslVersion>{version}</PipelineDslVersion>
       </PropertyGroup>
     </Project>
 
-    """);
+    """;
+
+// Projects that import it are built again when it is newer than their output.
+if (!File.Exists(versionFile) || File.ReadAllText(versionFile) != versionProps)
+{
+    File.WriteAllText(versionFile, versionProps);
+}
+
 Console.WriteLine($"PipelineDsl {version}");
 return 0;
 

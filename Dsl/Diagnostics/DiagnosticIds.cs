@@ -64,7 +64,7 @@ public static class DiagnosticIds
     /// <summary>A recipe to extend that does not exist, or a circle of them.</summary>
     public const string UnknownBaseRecipe = "PDSL1016";
 
-    /// <summary>A layer whose steps another recipe overrides (information).</summary>
+    /// <summary>A layer whose steps another recipe overrides.</summary>
     public const string OverriddenLayer = "PDSL1017";
 
     /// <summary>A path that leaves the project.</summary>

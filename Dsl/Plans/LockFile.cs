@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.Linq;
 using System.Text;
+using System.Text.RegularExpressions;
 
 namespace PipelineDsl.Plans;
 
@@ -10,6 +11,11 @@ public static class LockFile
 {
     /// <summary>Ends the name of every lock file.</summary>
     public const string Suffix = ".recipe.lock.yaml";
+
+    /// <summary>The start of a digest tells two of them apart.</summary>
+    private static readonly Regex Digest = new("(sha256:[0-9a-f]{12})[0-9a-f]+", RegexOptions.CultureInvariant);
+
+    private static readonly Regex Values = new(@"(\w+): ([^\s,{}']+)", RegexOptions.CultureInvariant);
 
     /// <summary>The text of a plan's lock file.</summary>
     public static string Write(Plan plan)
@@ -62,7 +68,20 @@ public static class LockFile
             return $"{key} is gone";
         }
 
-        return old == now ? null : $"{key} was {old}, is {now}";
+        return old == now ? null : $"{key}: {Changes(old, now)}";
+    }
+
+    /// <summary>The values that differ, where both sides name the same ones.</summary>
+    private static string Changes(string old, string now)
+    {
+        var before = Values.Matches(old).Cast<Match>().Select(match => (Name: match.Groups[1].Value, Value: match.Groups[2].Value)).ToList();
+        var after = Values.Matches(now).Cast<Match>().Select(match => (Name: match.Groups[1].Value, Value: match.Groups[2].Value)).ToList();
+        if (before.Count == 0 || !before.Select(item => item.Name).SequenceEqual(after.Select(item => item.Name)))
+        {
+            return $"was {Digest.Replace(old, "$1…")}, is {Digest.Replace(now, "$1…")}";
+        }
+
+        return string.Join(", ", before.Zip(after, (a, b) => a.Value == b.Value ? null : $"{a.Name} {a.Value} → {b.Value}").OfType<string>());
     }
 
     private static Dictionary<string, string> Entries(string text)

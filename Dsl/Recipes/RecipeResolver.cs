@@ -12,19 +12,26 @@ public static class RecipeResolver
     /// <summary>Applies a recipe's rules to layers.</summary>
     /// <param name="recipe">The recipe.</param>
     /// <param name="layers">Every module of the model, compressible or not.</param>
-    /// <param name="report">Takes each problem.</param>
+    /// <param name="report">Takes each problem once, however many layers have it.</param>
     /// <returns>The layers that get steps, in the order of <paramref name="layers"/>.</returns>
     public static IReadOnlyList<ResolvedLayer> Resolve(Recipe recipe, IReadOnlyList<LayerCandidate> layers, Action<RecipeDiagnostic> report)
     {
-        var matches = recipe.Rules.Select(rule => new RuleMatches(rule, Match(rule, layers, report))).ToList();
+        var problems = new List<RecipeDiagnostic>();
+        var matches = recipe.Rules.Select(rule => new RuleMatches(rule, Match(rule, layers, problems.Add))).ToList();
         var resolved = new List<ResolvedLayer>();
         foreach (var layer in layers.Where(layer => !layer.IsOpen))
         {
             var rules = matches.Where(match => match.Layers.Contains(layer)).Select(match => match.Rule).ToList();
-            if (rules.Count > 0 && Chain(layer, rules, report) is { } chain)
+            if (rules.Count > 0 && Chain(layer, rules, problems.Add) is { } chain)
             {
                 resolved.Add(chain);
             }
+        }
+
+        foreach (var same in problems.GroupBy(problem => (problem.Id, problem.Span)))
+        {
+            int others = same.Count() - 1;
+            report(others == 0 ? same.First() : same.First() with { Message = $"{same.First().Message}; the same for {others} more {(others == 1 ? "layer" : "layers")}" });
         }
 
         return resolved;
@@ -54,9 +61,9 @@ public static class RecipeResolver
         var usable = named.Where(layer => rule.Steps.Any(step => Fits(step.Step, layer))).ToList();
         if (usable.Count == 0 && rule.Steps.Count > 0)
         {
-            string step = StepCatalog.Of(rule.Steps[0].Step).Name;
+            string works = string.Join(" and ", rule.Steps.Select(step => $"'{StepCatalog.Of(step.Step).Name}' works on {Kinds(step.Step.AppliesTo)} only"));
             string seen = string.Join(", ", named.Take(3).Select(layer => $"'{layer.Path}' ({layer.TypeName})"));
-            report(new(DiagnosticIds.NotCompressible, Severity.Error, $"'{step}' works on {Kinds(rule)} only, and '{rule.Match}' matches {seen}{(named.Count > 3 ? " and others" : "")}; name a layer that has a weight of that kind", rule.Span));
+            report(new(DiagnosticIds.NotCompressible, Severity.Error, $"{works}, and '{rule.Match}' matches {seen}{(named.Count > 3 ? " and others" : "")}; name a layer that has a weight of that kind", rule.Span));
         }
 
         return [.. usable];
@@ -69,7 +76,7 @@ public static class RecipeResolver
         if (winners.Count < rules.Count)
         {
             var loser = rules.First(rule => rule.Level < level);
-            report(new(DiagnosticIds.OverriddenLayer, Severity.Info, $"'{layer.Path}' follows this rule instead of the one at {loser.Span.Path}({loser.Span.Line},{loser.Span.Column})", winners[0].Span));
+            report(new(DiagnosticIds.OverriddenLayer, Severity.Info, $"'{layer.Path}' follows this rule instead of the one {Place(loser.Span, winners[0].Span)}", winners[0].Span));
         }
 
         var steps = winners.SelectMany(rule => rule.Steps.Where(step => Fits(step.Step, layer)).Select(step => (rule, step))).ToList();
@@ -91,7 +98,7 @@ public static class RecipeResolver
             {
                 string first = StepCatalog.Of(before.Step).Name;
                 string second = StepCatalog.Of(step.Step).Name;
-                report(new(DiagnosticIds.ContradictorySteps, Severity.Error, $"'{layer.Path}' gets '{second}' here and '{first}' at {before.Span.Path}({before.Span.Line},{before.Span.Column}), which exclude each other; narrow one of the patterns or add 'keep'", step.Span));
+                report(new(DiagnosticIds.ContradictorySteps, Severity.Error, $"'{layer.Path}' gets '{second}' here and '{first}' {Place(before.Span, step.Span)}, which exclude each other; narrow one of the patterns or add 'keep'", step.Span));
                 return null;
             }
 
@@ -108,11 +115,12 @@ public static class RecipeResolver
 
     private static bool Fits(Step step, LayerCandidate layer) => layer.Kind is not { } kind || (kind & step.AppliesTo) != 0;
 
-    private static string Kinds(Rule rule)
-    {
-        var kinds = rule.Steps.Aggregate(LayerKinds.None, (all, step) => all | step.Step.AppliesTo);
-        return kinds == LayerKinds.All ? "Linear, Embedding and Conv2d" : kinds.ToString();
-    }
+    /// <summary>Another place, as a reader of this one finds it.</summary>
+    private static string Place(SourceSpan there, SourceSpan here) => there.Path == here.Path
+        ? $"on line {there.Line}"
+        : $"in {there.Path.Substring(there.Path.LastIndexOfAny(['/', '\\']) + 1)} on line {there.Line}";
+
+    private static string Kinds(LayerKinds kinds) => kinds == LayerKinds.All ? "Linear, Embedding and Conv2d" : kinds.ToString().Replace(", ", " and ");
 
     private sealed record RuleMatches(Rule Rule, HashSet<LayerCandidate> Layers);
 }

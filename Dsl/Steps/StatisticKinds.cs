@@ -9,7 +9,7 @@ public enum StatisticKinds
     /// <summary>Nothing: the weight alone is enough.</summary>
     None = 0,
 
-    /// <summary>Sum and Gram matrix of the layer's inputs.</summary>
+    /// <summary>Sum and Gram matrix of the layer's inputs; a convolution's inputs are its patches.</summary>
     InputMoments = 1,
 
     /// <summary>Mean of per-sample Gram matrices, each sample scaled by its largest magnitude (CorDA).</summary>
@@ -25,5 +25,8 @@ public enum StatisticKinds
     ContextCovarianceUnscaled = 16,
 
     /// <summary>Mean and largest magnitude of each input channel (ASVD).</summary>
-    InputMagnitudes = 32,
+    InputMagnitudes = 64,
+
+    /// <summary>How often each row of a table is looked up.</summary>
+    AccessCounts = 32,
 }

@@ -12,8 +12,11 @@ namespace PipelineDsl;
 [AttributeUsage(AttributeTargets.Field | AttributeTargets.Property, AllowMultiple = true)]
 public abstract class Step : Attribute
 {
-    /// <summary>What the engine must collect before this step can be solved.</summary>
+    /// <summary>What the engine must collect before this step can be solved, on whatever layer.</summary>
     public virtual StatisticKinds Needs => StatisticKinds.None;
+
+    /// <summary>What of <see cref="Needs"/> a layer of this shape takes: a table is looked up where a matrix is multiplied.</summary>
+    public virtual StatisticKinds NeedsOf(LayerShape layer) => Needs;
 
     /// <summary>What this step can be applied to.</summary>
     public virtual LayerKinds AppliesTo => LayerKinds.Linear;

@@ -36,19 +36,12 @@ internal static class PipelineEmitter
             .Summary("The artifact's folder, beside the application.")
             .Line($"public const string ArtifactPath = {CodeWriter.Literal("models/" + pipeline.RecipeName)};")
             .Line()
-            .Summary("The modules of the model, as the source shows them.");
-        literals.WriteTree(code, pipeline.Tree);
-        code.Line().Line("/// <inheritdoc/>");
-        if (pipeline.Recipe is { } recipe)
-        {
-            literals.WriteRecipe(code, recipe);
-        }
-        else
-        {
-            code.Line($"public override global::PipelineDsl.Recipes.Recipe Recipe => {Broken(pipeline)};");
-        }
-
-        code.Line()
+            .Summary("The modules of the model, as the source shows them.")
+            .Line("public static global::PipelineDsl.Models.ModelTree Modules => Written.Modules;")
+            .Line()
+            .Line("/// <inheritdoc/>")
+            .Line($"public override global::PipelineDsl.Recipes.Recipe Recipe => {(pipeline.Recipe is null ? Broken(pipeline) : "Written.Recipe")};")
+            .Line()
             .Line("/// <inheritdoc/>")
             .Line($"public override {model} CreateModel() => {(pipeline.Model.CreationProblem is null ? "new()" : Broken(pipeline))};")
             .Line()
@@ -57,7 +50,7 @@ internal static class PipelineEmitter
             .Line($"public static {model} Load(string? path = null) => global::PipelineDsl.Runtime.ArtifactLoader.Load<{model}>(new {pipeline.ClassName}(), path);")
             .Close()
             .Line();
-        literals.WriteHelpers(code);
+        literals.WriteData(code, pipeline);
     }
 
     /// <summary>Puts <c>LoadBalanced()</c> on the model: in a part of its own class, or else as an extension where the language has them.</summary>

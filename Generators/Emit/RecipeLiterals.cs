@@ -19,11 +19,25 @@ internal sealed class RecipeLiterals(ProjectOptions options, string mainFile)
     private const string Span = "global::PipelineDsl.Diagnostics.SourceSpan";
     private const string Kinds = "global::PipelineDsl.LayerKinds";
 
-    /// <summary>The helper class that the expressions use.</summary>
-    public void WriteHelpers(CodeWriter code) => code
-        .Summary("Short forms for the data of the class above.")
-        .Origin()
-        .Open("file static class Written")
+    /// <summary>The class that holds what is written in the recipe. It stands apart, so that the pipeline class holds code alone: a changed rank is no changed code.</summary>
+    public void WriteData(CodeWriter code, PipelineModel pipeline)
+    {
+        code.Summary("What is written in the recipe and shown by the source, as data.")
+            .Origin()
+            .Open("file static class Written");
+        WriteTree(code, pipeline.Tree);
+        code.Line();
+        if (pipeline.Recipe is { } recipe)
+        {
+            WriteRecipe(code, recipe);
+            code.Line();
+        }
+
+        WriteShortForms(code);
+        code.Close();
+    }
+
+    private void WriteShortForms(CodeWriter code) => code
         .Line($"public static {Span} At(int line, int column, int endLine, int endColumn, string path = {CodeWriter.Literal(mainFile)}) => new(path, line, column, endLine, endColumn);")
         .Line()
         .Line($"public static {Recipes}Rule Rule(string match, int level, {Span} at, params {Recipes}PlacedStep[] steps) => new(match, new(steps), at, level);")
@@ -34,12 +48,11 @@ internal sealed class RecipeLiterals(ProjectOptions options, string mainFile)
         .Line()
         .Line($"public static {Models}ModelMember Member(string path, string typeName, {Kinds}? kind, {Span} at) => new(path, typeName, kind, null, at, default);")
         .Line()
-        .Line($"public static {Models}ModelMember Member(string path, string typeName, {Kinds} kind, long rows, long columns, {Span} at) => new(path, typeName, kind, new(kind, rows, columns), at, default);")
-        .Close();
+        .Line($"public static {Models}ModelMember Member(string path, string typeName, {Kinds} kind, long rows, long columns, {Span} at) => new(path, typeName, kind, new(kind, rows, columns), at, default);");
 
-    public void WriteRecipe(CodeWriter code, Recipe recipe)
+    private void WriteRecipe(CodeWriter code, Recipe recipe)
     {
-        code.Open($"public override {Recipes}Recipe Recipe {{ get; }} = new()")
+        code.Open($"public static {Recipes}Recipe Recipe {{ get; }} = new()")
             .Line($"Name = {CodeWriter.Literal(recipe.Name)},")
             .Line($"Model = {CodeWriter.Literal(recipe.Model)},")
             .Line($"Weights = {CodeWriter.Literal(recipe.Weights)},")
@@ -54,7 +67,7 @@ internal sealed class RecipeLiterals(ProjectOptions options, string mainFile)
         code.Close("};");
     }
 
-    public void WriteTree(CodeWriter code, ModelTree tree) =>
+    private void WriteTree(CodeWriter code, ModelTree tree) =>
         WriteList(code, $"public static {Models}ModelTree Modules {{ get; }} = new({CodeWriter.Literal(tree.Name)}, new(new {Models}ModelMember[]", tree.Members.Select(Member), "));");
 
     private static void WriteList(CodeWriter code, string head, IEnumerable<string> items, string end)

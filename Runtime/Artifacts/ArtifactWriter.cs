@@ -1,4 +1,5 @@
 using System.Text;
+using PipelineDsl.Diagnostics;
 using PipelineDsl.Plans;
 using PipelineDsl.Runtime.Engine;
 using PipelineDsl.Runtime.Formats.Safetensors;
@@ -27,12 +28,29 @@ internal sealed class ArtifactWriter : IDisposable
     public string Digest { get; private set; } = "";
 
     /// <summary>Writes the weights of a new artifact beside its place.</summary>
+    /// <exception cref="PipelineException">PDSL3012: the folder or the file cannot be written.</exception>
     public static ArtifactWriter Stage(PreparedRun run, SolvedLayers solved, string outputDirectory)
     {
         var writer = new ArtifactWriter(run, outputDirectory);
-        Directory.CreateDirectory(writer.staging);
-        writer.WriteWeights(solved);
-        return writer;
+        try
+        {
+            Directory.CreateDirectory(writer.staging);
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            throw new PipelineException(DiagnosticIds.FileFailed, $"the output folder '{outputDirectory}' cannot be made: {failure.Message.TrimEnd('.')}; check PipelineDslOutputDirectory and the rights of its folder", outputDirectory, failure);
+        }
+
+        try
+        {
+            writer.WriteWeights(solved);
+            return writer;
+        }
+        catch
+        {
+            writer.Dispose();
+            throw;
+        }
     }
 
     /// <summary>The manifest of the new artifact.</summary>

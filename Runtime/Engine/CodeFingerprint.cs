@@ -7,7 +7,7 @@ namespace PipelineDsl.Runtime.Engine;
 
 /// <summary>Tells whether the user's code changed in a way that statistics could depend on.</summary>
 /// <remarks>
-/// The bodies of all methods count, except those of generated pipelines: they hold the recipe, and changing a rank must
+/// The bodies of all methods count, those of the user's part of a pipeline too, except the generated data of recipes: changing a rank must
 /// not repeat the calibration. Assemblies that the project references count by identity of their build.
 /// </remarks>
 internal static class CodeFingerprint
@@ -19,7 +19,7 @@ internal static class CodeFingerprint
     public static string Of(Assembly assembly)
     {
         var text = new StringBuilder();
-        foreach (var type in assembly.GetTypes().Where(type => !IsGenerated(type)).OrderBy(type => type.FullName, StringComparer.Ordinal))
+        foreach (var type in assembly.GetTypes().Where(type => !IsRecipeData(type)).OrderBy(type => type.FullName, StringComparer.Ordinal))
         {
             text.Append(type.FullName).Append('\n');
             foreach (var field in type.GetFields(Everything).OrderBy(field => field.Name, StringComparer.Ordinal))
@@ -55,16 +55,6 @@ internal static class CodeFingerprint
                 .Order(StringComparer.Ordinal);
     }
 
-    private static bool IsGenerated(Type type)
-    {
-        for (var current = type; current is not null; current = current.DeclaringType)
-        {
-            if (current.GetCustomAttribute<GeneratedCodeAttribute>()?.Tool == "PipelineDsl")
-            {
-                return true;
-            }
-        }
-
-        return false;
-    }
+    private static bool IsRecipeData(Type type) =>
+        type.GetCustomAttribute<GeneratedCodeAttribute>()?.Tool == "PipelineDsl" && !typeof(IModelPipeline).IsAssignableFrom(type);
 }

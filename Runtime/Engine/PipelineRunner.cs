@@ -25,7 +25,7 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
         using var gate = FinalizerGate.Close();
         observer.Progress($"{recipe.Name}: planning");
         using var run = new Planner(options, observer).Prepare(pipeline);
-        new PlanLock(options, observer).Check(run);
+        string lockFile = new PlanLock(options, observer).Check(run);
         clock.Finish("plan");
 
         var units = run.Layers.Select(item => new LayerUnit(run, item.Plan, item.Layer)).ToList();
@@ -44,8 +44,11 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
         var manifest = artifact.Describe(solved, quality, options.Device);
         var files = artifact.Publish(manifest, new RunFacts(clock.Phases, solved.Seconds, solved.Cached));
         observer.Record($"recipe {recipe.Name} solved={solved.Seconds.Count} cached={solved.Cached.Count}");
-        return new RunResult(recipe.Name, manifest, files, [.. run.Paths.Values]);
+        return new RunResult(recipe.Name, manifest, files, [.. run.Paths.Values.SelectMany(FilesOf), lockFile]);
     }
+
+    /// <summary>A folder of shards is as many inputs.</summary>
+    private static IEnumerable<string> FilesOf(string path) => Directory.Exists(path) ? Directory.EnumerateFiles(path) : [path];
 
     private sealed class PhaseClock
     {
@@ -65,5 +68,5 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
 /// <param name="Recipe">The recipe's name.</param>
 /// <param name="Manifest">The artifact's manifest.</param>
 /// <param name="Files">The artifact's files, by full path.</param>
-/// <param name="Inputs">Every file that went in, by full path.</param>
+/// <param name="Inputs">Every file that went in, the lock file included, by full path.</param>
 public sealed record RunResult(string Recipe, Manifest Manifest, IReadOnlyList<string> Files, IReadOnlyList<string> Inputs);

@@ -1,6 +1,7 @@
 using System.Text;
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Plans;
+using PipelineDsl.Runtime.Formats;
 
 namespace PipelineDsl.Runtime.Engine;
 
@@ -9,11 +10,12 @@ namespace PipelineDsl.Runtime.Engine;
 /// <param name="observer">Hears differences.</param>
 internal sealed class PlanLock(RunOptions options, IRunObserver observer)
 {
-    private const int NamedDifferences = 5;
+    private const int NamedDifferences = 3;
 
     /// <summary>Writes a missing lock, updates it on request, and compares it otherwise.</summary>
     /// <exception cref="PipelineException">PDSL3009: locked mode, and the plan differs.</exception>
-    public void Check(PreparedRun run)
+    /// <returns>The lock file's path.</returns>
+    public string Check(PreparedRun run)
     {
         string path = PathFor(run);
         string planned = LockFile.Write(run.Plan);
@@ -25,13 +27,13 @@ internal sealed class PlanLock(RunOptions options, IRunObserver observer)
             }
 
             WriteWhenDifferent(path, planned);
-            return;
+            return path;
         }
 
         var differences = LockFile.Differences(File.ReadAllText(path), planned);
         if (differences.Count == 0)
         {
-            return;
+            return path;
         }
 
         string named = string.Join("; ", differences.Take(NamedDifferences)) + (differences.Count > NamedDifferences ? $"; and {differences.Count - NamedDifferences} more" : "");
@@ -42,6 +44,7 @@ internal sealed class PlanLock(RunOptions options, IRunObserver observer)
         }
 
         observer.Report(new(DiagnosticIds.PlanDiffersFromLock, Severity.Warning, message, SourceSpan.StartOf(path)));
+        return path;
     }
 
     /// <summary>Next to a YAML recipe; next to the project for attributes.</summary>
@@ -59,8 +62,6 @@ internal sealed class PlanLock(RunOptions options, IRunObserver observer)
             return;
         }
 
-        string temporary = path + ".tmp";
-        File.WriteAllText(temporary, text, new UTF8Encoding(false));
-        File.Move(temporary, path, overwrite: true);
+        AtomicFile.Write(path, stream => stream.Write(Encoding.UTF8.GetBytes(text)));
     }
 }

@@ -8,6 +8,7 @@ namespace PipelineDsl.Runtime.Engine;
 /// <summary>A layer's statistics as a file of the cache.</summary>
 internal static class StatisticsFile
 {
+    private const string Access = "access";
     private const string Count = "count";
     private const string Covariance = "covariance.";
     private const string FisherCount = "fisher.count";
@@ -48,6 +49,11 @@ internal static class StatisticsFile
             tensors.Add(FisherColumns, fisher.Columns);
         }
 
+        if (statistics.AccessCounts is { } counts)
+        {
+            tensors.Add(Access, counts);
+        }
+
         SafetensorsWriter.Write(path, tensors);
     }
 
@@ -62,6 +68,7 @@ internal static class StatisticsFile
             Covariances = file.Names.Where(name => name.StartsWith(Covariance, StringComparison.Ordinal))
                 .ToDictionary(name => Enum.Parse<StatisticKinds>(name[Covariance.Length..]), name => file.Read(name)),
             Fisher = file.Contains(FisherRows) ? new(file.Read(FisherCount)[0].item<long>(), file.Read(FisherRows), file.Read(FisherColumns)) : null,
+            AccessCounts = file.Contains(Access) ? file.Read(Access) : null,
         };
     }
 }

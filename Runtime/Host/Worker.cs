@@ -1,8 +1,10 @@
 using System.Reflection;
 using System.Runtime.Loader;
+using System.Text;
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Runtime;
 using PipelineDsl.Runtime.Engine;
+using PipelineDsl.Runtime.Formats;
 using PipelineDsl.Runtime.Native;
 using TorchSharp;
 
@@ -28,7 +30,7 @@ internal static class Worker
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
-            observer.Report(new(DiagnosticIds.FileFailed, Severity.Error, $"{failure.Message} Free the disk or the file and build again; finished layers are kept", SourceSpan.StartOf(request.OutputDirectory)));
+            observer.Report(new(DiagnosticIds.FileFailed, Severity.Error, $"{failure.Message.TrimEnd('.')}; make room or free the file and build again, finished layers are kept", SourceSpan.StartOf(request.OutputDirectory)));
             return false;
         }
     }
@@ -110,12 +112,8 @@ internal static class Worker
         WriteLines(request.ArtifactsList, results.SelectMany(result => result.Files.Select(file => $"{file}|models/{result.Recipe}/{Path.GetFileName(file)}")));
     }
 
-    private static void WriteLines(string path, IEnumerable<string> lines)
-    {
-        string temporary = path + ".tmp";
-        File.WriteAllLines(temporary, lines);
-        File.Move(temporary, path, overwrite: true);
-    }
+    private static void WriteLines(string path, IEnumerable<string> lines) =>
+        AtomicFile.Write(path, stream => stream.Write(Encoding.UTF8.GetBytes(string.Concat(lines.Select(line => line + "\n")))));
 
     /// <summary>Artifacts of recipes that are gone go too.</summary>
     private static void RemoveStale(string outputDirectory, List<RunResult> results)

@@ -20,6 +20,9 @@ public sealed class LayerStatistics
 
     /// <summary>Sums of squared gradients.</summary>
     public FisherSums? Fisher { get; init; }
+
+    /// <summary>How often each row of a table was looked up [rows].</summary>
+    public Tensor? AccessCounts { get; init; }
 }
 
 /// <summary>Sums over the input vectors x of a layer.</summary>

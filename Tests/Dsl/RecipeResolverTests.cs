@@ -54,6 +54,20 @@ public sealed class RecipeResolverTests
     }
 
     [Fact]
+    public void Each_step_of_a_rule_says_what_it_works_on()
+    {
+        Resolve(out var problems, Rule("norm", new Decompose { Rank = 2 }, new Quantize()));
+        problems.ShouldHaveSingleItem().Message.ShouldStartWith("'decompose' works on Linear only and 'quantize' works on Linear, Embedding and Conv2d only, and 'norm' matches 'norm' (LayerNorm)");
+    }
+
+    [Fact]
+    public void A_mistake_that_many_layers_share_is_said_once()
+    {
+        Resolve(out var problems, Rule("{a,b}", new Decompose { Rank = 99 }));
+        problems.ShouldHaveSingleItem().Message.ShouldEndWith("(layer 'a'); the same for 1 more layer");
+    }
+
+    [Fact]
     public void A_pattern_below_members_that_the_source_does_not_show_is_left_to_the_build()
     {
         Resolve(out var problems, Rule("open.inner.x", new Quantize()), Rule("open.inner.y", new Quantize())).ShouldBeEmpty();

@@ -23,6 +23,9 @@ public sealed class Asvd : Decompose
     public SigmaFuse SigmaFuse { get; set; }
 
     /// <inheritdoc/>
+    public override LayerKinds AppliesTo => LayerKinds.Linear;
+
+    /// <inheritdoc/>
     public override StatisticKinds Needs => StatisticKinds.InputMagnitudes;
 
     /// <inheritdoc/>

@@ -19,6 +19,9 @@ public class Decompose : Step
     /// <summary>The metric of the decomposition.</summary>
     public Orientation Orientation { get; set; }
 
+    /// <summary>How the kernel of a convolution is cut in two.</summary>
+    public ConvForm ConvForm { get; set; }
+
     /// <summary>How close to the smallest loss an iteration for large layers must come.</summary>
     public SvdAccuracy Accuracy { get; set; }
 
@@ -26,7 +29,7 @@ public class Decompose : Step
     public override Stage Stage => Stage.Decompose;
 
     /// <inheritdoc/>
-    public override LayerKinds AppliesTo => LayerKinds.Linear;
+    public override LayerKinds AppliesTo => LayerKinds.All;
 
     /// <inheritdoc/>
     public override StatisticKinds Needs => Orientation switch
@@ -37,8 +40,20 @@ public class Decompose : Step
         _ => StatisticKinds.InputMoments,
     };
 
+    /// <summary>Whether a table of this shape keeps the mean of its rows beside the factors.</summary>
+    public bool KeepsMean(LayerShape layer) => layer.Kind == LayerKinds.Embedding && Orientation == Orientation.Output;
+
+    /// <inheritdoc/>
+    public override StatisticKinds NeedsOf(LayerShape layer) =>
+        layer.Kind == LayerKinds.Embedding && Needs != StatisticKinds.None ? StatisticKinds.AccessCounts : Needs;
+
+    /// <summary>The matrix that is factored: the weight, or [out · kernel width, in · kernel height] of a convolution cut spatially; null where the kernel is not known.</summary>
+    public LayerShape? Factored(LayerShape layer) => layer.Kind != LayerKinds.Conv2d || ConvForm == ConvForm.ChannelWise
+        ? layer
+        : layer.Kernel is { } kernel ? layer with { Rows = layer.Rows * kernel.Width, Columns = layer.Columns / kernel.Width } : null;
+
     /// <summary>The rank of the factors in a layer of this shape.</summary>
-    public virtual int RankFor(LayerShape layer) => Rank > 0 ? Rank : Math.Max(1, (int)Math.Floor(KeepRatio * layer.BreakEvenRank));
+    public virtual int RankFor(LayerShape layer) => Rank > 0 ? Rank : Math.Max(1, (int)Math.Floor(KeepRatio * FactoredOf(layer).BreakEvenRank));
 
     /// <inheritdoc/>
     public override IEnumerable<StepProblem> Check(LayerShape? layer, ISet<string> given)
@@ -53,14 +68,17 @@ public class Decompose : Step
             yield return new(DiagnosticIds.MissingSetting, null, "no rank is chosen; add " + string.Join(" or ", RankChoices.Select(choice => Quoted(choice.Name))));
         }
 
-        if (layer is not null && Rank > layer.MaxRank)
+        if ((AppliesTo & LayerKinds.Conv2d) == 0 && given.Contains(nameof(ConvForm)))
         {
-            yield return new(DiagnosticIds.RankTooLarge, nameof(Rank), $"rank {Rank} exceeds min(in={layer.Columns}, out={layer.Rows}); use at most {layer.MaxRank}");
+            yield return new(DiagnosticIds.ContradictorySettings, nameof(ConvForm), "'convForm' has no meaning for a method that does not work on convolutions; drop it or use 'decompose'");
         }
-        else if (layer is not null && chosen.Length > 0 && !ReplacesNothing && RankFor(layer) >= layer.BreakEvenRank)
+
+        if (layer is not null)
         {
-            yield return new(DiagnosticIds.RankSavesNothing, chosen[0],
-                $"rank {RankFor(layer)} saves nothing in a layer of {layer.Rows} × {layer.Columns}; two factors are smaller only below rank {Math.Ceiling(layer.BreakEvenRank)}");
+            foreach (var problem in CheckKind(layer).Concat(Factored(layer) is { } factored ? CheckRank(layer, factored) : []))
+            {
+                yield return problem;
+            }
         }
     }
 
@@ -77,7 +95,10 @@ public class Decompose : Step
     public override IReadOnlyList<MatrixCost> Predict(LayerShape layer, IReadOnlyList<MatrixCost> factors)
     {
         long rank = RankFor(layer);
-        return [new(layer.Rows, rank, layer.Rows * rank * 4), new(rank, layer.Columns, rank * layer.Columns * 4)];
+        var factored = FactoredOf(layer);
+        MatrixCost left = new(factored.Rows, rank, factored.Rows * rank * 4);
+        MatrixCost right = new(rank, factored.Columns, rank * factored.Columns * 4);
+        return KeepsMean(layer) ? [left, right, new(1, layer.Columns, layer.Columns * 4) { IsVector = true }] : [left, right];
     }
 
     /// <summary>Whether the full weight stays beside the factors, so that the rank is no matter of saving.</summary>
@@ -97,4 +118,53 @@ public class Decompose : Step
     }
 
     private static string Quoted(string setting) => "'" + SettingDescriptor.CamelCase(setting) + "'";
+
+    private LayerShape FactoredOf(LayerShape layer) => Factored(layer) ?? throw new InvalidOperationException("a spatial decomposition needs to know the kernel");
+
+    private IEnumerable<StepProblem> CheckKind(LayerShape layer)
+    {
+        string orientation = SettingDescriptor.Format(Orientation);
+        if (layer.Kind == LayerKinds.Embedding && Orientation is Orientation.Context or Orientation.Fisher)
+        {
+            yield return new(DiagnosticIds.ContradictorySettings, nameof(Orientation), $"orientation '{orientation}' has no meaning for an embedding; use weight, whitened (rows count as often as they are looked up) or output (the same around their mean)");
+        }
+
+        if (layer.Kind == LayerKinds.Conv2d && layer.Kernel is { Groups: > 1 and var groups })
+        {
+            yield return new(DiagnosticIds.NotCompressible, null, $"a convolution of {groups} groups is no single matrix and cannot be decomposed; give it 'keep'");
+        }
+
+        if (layer.Kind == LayerKinds.Conv2d && ConvForm == ConvForm.SpatialWise && Orientation != Orientation.Weight)
+        {
+            yield return new(DiagnosticIds.ContradictorySettings, nameof(ConvForm), $"orientation '{orientation}' knows whole patches, which 'convForm: spatialWise' takes apart; use 'convForm: channelWise' or 'orientation: weight'");
+        }
+    }
+
+    private IEnumerable<StepProblem> CheckRank(LayerShape layer, LayerShape factored)
+    {
+        if (Rank > factored.MaxRank)
+        {
+            yield return new(DiagnosticIds.RankTooLarge, nameof(Rank), $"rank {Rank} exceeds min(in={factored.Columns}, out={factored.Rows}); use at most {factored.MaxRank}");
+            yield break;
+        }
+
+        long beside = KeepsMean(layer) ? layer.Columns : 0;
+        string? choice = RankChoices.FirstOrDefault(candidate => candidate.Chosen).Name;
+        if (choice is not null && !ReplacesNothing && RankFor(layer) * (factored.Rows + factored.Columns) + beside >= factored.Count)
+        {
+            double limit = (double)(factored.Count - beside) / (factored.Rows + factored.Columns);
+            yield return new(DiagnosticIds.RankSavesNothing, choice,
+                $"rank {RankFor(layer)} saves nothing in a layer of {layer.Rows} × {layer.Columns}; two factors are smaller only below rank {Math.Ceiling(limit)}");
+        }
+    }
+}
+
+/// <summary>How the kernel of a convolution is cut in two.</summary>
+public enum ConvForm
+{
+    /// <summary>The whole kernel to few channels, then 1 × 1 to all of them.</summary>
+    ChannelWise,
+
+    /// <summary>Height × 1 to few channels, then 1 × width to all of them (weight orientation only).</summary>
+    SpatialWise,
 }

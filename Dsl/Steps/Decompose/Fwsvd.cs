@@ -20,6 +20,9 @@ public sealed class Fwsvd : Decompose
     public SigmaFuse SigmaFuse { get; set; }
 
     /// <inheritdoc/>
+    public override LayerKinds AppliesTo => LayerKinds.Linear;
+
+    /// <inheritdoc/>
     public override IEnumerable<StepProblem> Check(LayerShape? layer, ISet<string> given) =>
         base.Check(layer, given).Concat(CheckOrientation(Orientation.Fisher));
 }

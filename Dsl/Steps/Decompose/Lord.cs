@@ -22,6 +22,9 @@ public sealed class Lord : Decompose
     public int RankMultiple { get; set; } = 1;
 
     /// <inheritdoc/>
+    public override LayerKinds AppliesTo => LayerKinds.Linear;
+
+    /// <inheritdoc/>
     public override int RankFor(LayerShape layer)
     {
         int rank = Rank == 0 && RankReduction > 0 ? Math.Max(1, (int)Math.Round(layer.MaxRank * (1 - RankReduction), MidpointRounding.ToEven)) : base.RankFor(layer);

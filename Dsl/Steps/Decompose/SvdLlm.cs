@@ -14,6 +14,9 @@ public sealed class SvdLlm : Decompose
     public SigmaFuse SigmaFuse { get; set; }
 
     /// <inheritdoc/>
+    public override LayerKinds AppliesTo => LayerKinds.Linear;
+
+    /// <inheritdoc/>
     public override IEnumerable<StepProblem> Check(LayerShape? layer, ISet<string> given) =>
         base.Check(layer, given).Concat(CheckOrientation(Orientation.Whitened));
 }

@@ -125,6 +125,9 @@ public sealed class ExpressionTests
         Should.Throw<ArgumentException>(() => new Sum());
         Should.Throw<ArgumentException>(() => new Scaled(vector, tall, null));
         Should.Throw<ArgumentException>(() => new Scaled(null, tall, null, double.NaN));
+        Should.Throw<ArgumentException>(() => new Shifted(tall, vector));
+        Should.Throw<ArgumentException>(() => new SpatialKernel(tall, 2, 1));
+        Should.Throw<ArgumentException>(() => new SpatialKernel(tall, 3, 0));
         Should.Throw<ArgumentException>(() => new Dense(vector));
     }
 
