@@ -23,14 +23,13 @@ internal sealed class KrylovBasis(Tensor matrix, Tensor start)
     public void Grow()
     {
         using var scope = NewDisposeScope();
+        bool first = Size == 0;
         long width = start.shape[1];
-        var block = linalg.qr(Size == 0 ? matrix.mm(start) : Outside(image.narrow(1, Size - width, width))).Q;
 
-        // Once more, because what lies outside may be all but nothing.
-        block = Size == 0 ? block : linalg.qr(Outside(block)).Q;
+        // What lies outside may be all but nothing, so its directions are made orthogonal to the basis once more.
+        var block = first ? linalg.qr(matrix.mm(start)).Q : linalg.qr(Outside(linalg.qr(Outside(image.narrow(1, Size - width, width))).Q)).Q;
         var mapped = Apply(block);
         var (lastVectors, lastImage) = (Vectors, image);
-        bool first = Size == 0;
         image = (first ? mapped : cat([image, mapped], 1)).MoveToOuterDisposeScope();
         Vectors = (first ? block : cat([Vectors, block], 1)).MoveToOuterDisposeScope();
         lastVectors.Dispose();

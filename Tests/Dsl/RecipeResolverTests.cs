@@ -57,7 +57,7 @@ public sealed class RecipeResolverTests
     public void Each_step_of_a_rule_says_what_it_works_on()
     {
         Resolve(out var problems, Rule("norm", new Decompose { Rank = 2 }, new Quantize()));
-        problems.ShouldHaveSingleItem().Message.ShouldStartWith("'decompose' works on Linear only and 'quantize' works on Linear, Embedding and Conv2d only, and 'norm' matches 'norm' (LayerNorm)");
+        problems.ShouldHaveSingleItem().Message.ShouldStartWith("'decompose' works on Linear, Embedding and Conv2d only and 'quantize' works on Linear, Embedding and Conv2d only, and 'norm' matches 'norm' (LayerNorm)");
     }
 
     [Fact]
