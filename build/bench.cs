@@ -1,28 +1,42 @@
 #:project ../Tasks/PipelineDsl.Tasks.csproj
 
-// Runs a benchmark:  dotnet run build/bench.cs -- NAME [arguments]
-// Tables and pages go to artifacts/bench/.
+// Builds the benchmarks and runs one:  dotnet run build/bench.cs -- NAME [arguments]
+//   svd [SIDE ...]   leading singular vectors against a complete SVD
+//   corda            CorDA on gsmbard-4m: statistics, solving, memory   (PIPELINEDSL_DATA names the folder of data)
+//   orientations     perplexity of the five orientations at half the parameters
+//   leaderboard      methods and budgets at 80, 60, 40 and 20 % of the layers' bytes, as table and page
+// Tables go to the console, figures to artifacts/bench/NAME.json. Only ratios within one run mean anything on a busy machine.
 
 using System.Diagnostics;
 using PipelineDsl.Tasks;
 
 string repository = Path.GetDirectoryName((string)AppContext.GetData("EntryPointFileDirectoryPath")!)!;
 string project = Path.Combine(repository, "Tests", "Benchmarks");
-if (Run("build", project, "--configuration", "Release", "--verbosity", "quiet", "-nodeReuse:false") != 0)
+if (Run([], ["build", project, "--configuration", "Release", "--verbosity", "quiet", "-nodeReuse:false"]) != 0)
 {
     Console.Error.WriteLine("the benchmarks do not build");
     return 1;
 }
 
-return Run(["exec", Path.Combine(project, "bin", "Release", "net10.0", "PipelineDsl.Benchmarks.dll"), .. args]);
+// Numbers live as long as their methods, as in build/test.cs: TorchSharp passes them to native code without keeping them alive.
+var environment = new Dictionary<string, string>
+{
+    ["DOTNET_JITMinOpts"] = "1",
+    ["PIPELINEDSL_BENCH"] = Path.Combine(repository, "artifacts", "bench"),
+};
+if (LibStdCppShim.LibraryPath() is { } path)
+{
+    environment[LibStdCppShim.Variable] = path;
+}
 
-int Run(params string[] arguments)
+return Run(environment, ["exec", Path.Combine(project, "bin", "Release", "net10.0", "PipelineDsl.Benchmarks.dll"), .. args]);
+
+int Run(Dictionary<string, string> environment, string[] arguments)
 {
     var start = new ProcessStartInfo("dotnet", arguments) { WorkingDirectory = repository };
-    start.Environment["PIPELINEDSL_BENCH"] = Path.Combine(repository, "artifacts", "bench");
-    if (arguments[0] == "exec" && LibStdCppShim.LibraryPath() is { } path)
+    foreach (var (name, value) in environment)
     {
-        start.Environment[LibStdCppShim.Variable] = path;
+        start.Environment[name] = value;
     }
 
     using var process = Process.Start(start)!;

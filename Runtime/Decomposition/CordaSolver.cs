@@ -9,12 +9,12 @@ namespace PipelineDsl.Runtime.Decomposition;
 /// <summary>Context-oriented decomposition (CorDA, arXiv:2406.05223): leading factors instead of the weight, or an adapter beside the residual.</summary>
 /// <remarks>
 /// Facts: <c>rank</c>; <c>predictedLoss</c>, the squared error in the damped covariance (0 for an adapter, which changes nothing);
-/// <c>energyKept</c>, the share of the spectrum's energy in the factors; <c>damping</c>; <c>inverseError</c>; <c>relativeError</c> of the stored weight.
+/// <c>energyKept</c>, the share of the spectrum's energy in the factors; <c>certifiedExcess</c> (as <see cref="DecomposeSolver"/> has it); <c>damping</c>; <c>inverseError</c>; <c>relativeError</c> of the stored weight.
 /// </remarks>
 public sealed class CordaSolver : LayerSolver<Corda>
 {
     /// <inheritdoc/>
-    public override int Version => 1;
+    public override int Version => 2;
 
     /// <inheritdoc/>
     protected override LayerSolution Solve(LayerProblem problem, Corda step)
@@ -29,9 +29,8 @@ public sealed class CordaSolver : LayerSolver<Corda>
         var slice = adapter && step.Mode == CordaMode.KnowledgePreserved ? Slice.Bottom : Slice.Top;
 
         // The smallest directions drown in the squared condition number of a Gram matrix.
-        var route = slice == Slice.Bottom ? SvdRoute.Exact : LeftSvd.RouteFor(oriented.shape[0], oriented.shape[1]);
-        var projection = Projection.Of(weight, oriented, route);
-        int rank = slice == Slice.Bottom ? step.Rank : layer.Clip(projection, step.Rank);
+        var projection = slice == Slice.Bottom ? Projection.Of(weight, oriented, SvdRoute.Exact) : layer.Project(weight, oriented, step);
+        int rank = slice == Slice.Bottom ? step.Rank : layer.Keep(projection, step, facts);
         if (slice == Slice.Bottom && projection.SilentDirections(rank) is > 0 and var silent)
         {
             layer.Note($"{silent} of the {rank} least important directions carry nothing; their factors start at zero");

@@ -5,13 +5,14 @@ namespace PipelineDsl.Runtime.Decomposition;
 /// <summary>Replaces a weight by the leading slice of its <see cref="Numerics.Projection"/> in the metric that the orientation names.</summary>
 /// <remarks>
 /// Facts: <c>rank</c>; <c>predictedLoss</c>, the squared error in the metric (for the whitened and output orientations the mean squared error of
-/// an output vector on the calibration data); <c>energyKept</c>, its complement as a share; <c>damping</c> and <c>inverseError</c> (context);
+/// an output vector on the calibration data); <c>energyKept</c>, its complement as a share; <c>certifiedExcess</c>, how far the loss can lie above the smallest one, as a
+/// share of it (where the vectors were iterated for); <c>damping</c> and <c>inverseError</c> (context);
 /// <c>relativeError</c> of the stored weight.
 /// </remarks>
 public sealed class DecomposeSolver : LayerSolver<Decompose>
 {
     /// <inheritdoc/>
-    public override int Version => 1;
+    public override int Version => 2;
 
     /// <inheritdoc/>
     protected override LayerSolution Solve(LayerProblem problem, Decompose step) => problem.Shape.Kind == LayerKinds.Embedding && step.Orientation != Orientation.Weight

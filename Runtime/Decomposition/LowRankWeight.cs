@@ -33,6 +33,27 @@ internal sealed class LowRankWeight(LayerProblem problem)
     /// <summary>Takes a note for the user.</summary>
     public void Note(string note) => notes.Add(note);
 
+    /// <summary>The projection of a weight in the metric of the oriented one, as far as the step's rank needs it.</summary>
+    public Projection Project(Tensor weight, Tensor oriented, Decompose step) => Projection.Leading(weight, oriented, step.Rank, step.Accuracy, problem.Seed);
+
+    /// <summary>Clips the rank and takes down <c>rank</c>, <c>predictedLoss</c>, <c>energyKept</c> and, where the vectors were iterated for, <c>certifiedExcess</c>.</summary>
+    /// <returns>The rank of the leading slice.</returns>
+    public int Keep(Projection projection, Decompose step, Dictionary<string, double> facts)
+    {
+        int rank = Clip(projection, step.Rank);
+        double loss = projection.Loss(Slice.Top, rank);
+        double energy = projection.Energy(Slice.Top, rank);
+        facts["rank"] = rank;
+        facts["predictedLoss"] = loss;
+        facts["energyKept"] = Share(energy, energy + loss);
+        if (projection.Basis.CertifiedExcess is { } excess)
+        {
+            facts["certifiedExcess"] = excess;
+        }
+
+        return rank;
+    }
+
     /// <summary>The rank of a leading slice: as asked, but within the numerical rank.</summary>
     public int Clip(Projection projection, int rank) => Clip(projection.NumericalRank, rank);
 
@@ -54,6 +75,14 @@ internal sealed class LowRankWeight(LayerProblem problem)
     {
         var (b, a) = factors.To(Dtype);
         return new(new Dense(b), new Dense(a));
+    }
+
+    /// <summary>b' = b + (W − W') μ_x, so that the mean output stays what it was (LoRD's U Uᵀ b + μ_y − U Uᵀ μ_y, rearranged).</summary>
+    public Tensor CentredBias(Tensor weight, Tensor approximation)
+    {
+        var moments = problem.Statistics.InputMoments!;
+        var bias = (weight - approximation).mv(moments.Sum / moments.Count);
+        return (problem.Bias is null ? bias : bias + problem.Bias).to(Dtype);
     }
 
     /// <summary>A finished layer with its error measured on what is stored.</summary>

@@ -19,26 +19,11 @@ internal static class MatrixFactors
         var kernel = step.ConvForm == ConvForm.SpatialWise ? problem.Shape.Kernel : null;
         weight = kernel is null ? weight : SpatialKernel.Unfold(weight, kernel.Height, kernel.Width);
         var oriented = Orientations.Orient(weight, step.Orientation, problem.Statistics, facts, layer.Note);
-        var projection = Projection.Of(weight, oriented, LeftSvd.RouteFor(oriented.shape[0], oriented.shape[1]));
-
-        int rank = layer.Clip(projection, step.Rank);
-        double loss = projection.Loss(Slice.Top, rank);
-        double energy = projection.Energy(Slice.Top, rank);
-        facts["rank"] = rank;
-        facts["predictedLoss"] = loss;
-        facts["energyKept"] = LowRankWeight.Share(energy, energy + loss);
-
+        var projection = layer.Project(weight, oriented, step);
+        int rank = layer.Keep(projection, step, facts);
         Expression product = layer.Store(projection.Factors(Slice.Top, rank).Balance());
         product = kernel is null ? product : new SpatialKernel(product, kernel.Height, kernel.Width);
-        var bias = step.Orientation == Orientation.Output ? CentredBias(problem, layer, weight, product.Materialize()) : null;
+        var bias = step.Orientation == Orientation.Output ? layer.CentredBias(weight, product.Materialize()) : null;
         return layer.Solution(product, bias, projection.Spectrum, facts);
-    }
-
-    /// <summary>b' = b + (W − W') μ_x, so that the mean output stays what it was (LoRD's U Uᵀ b + μ_y − U Uᵀ μ_y, rearranged).</summary>
-    private static Tensor CentredBias(LayerProblem problem, LowRankWeight layer, Tensor weight, Tensor approximation)
-    {
-        var moments = problem.Statistics.InputMoments!;
-        var bias = (weight - approximation).mv(moments.Sum / moments.Count);
-        return (problem.Bias is null ? bias : bias + problem.Bias).to(layer.Dtype);
     }
 }

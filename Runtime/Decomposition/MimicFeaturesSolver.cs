@@ -12,7 +12,7 @@ namespace PipelineDsl.Runtime.Decomposition;
 public sealed class MimicFeaturesSolver : LayerSolver<MimicFeatures>
 {
     /// <inheritdoc/>
-    public override int Version => 1;
+    public override int Version => 2;
 
     /// <inheritdoc/>
     protected override LayerSolution Solve(LayerProblem problem, MimicFeatures step)

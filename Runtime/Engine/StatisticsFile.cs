@@ -17,6 +17,8 @@ internal static class StatisticsFile
     private const string Gram = "gram";
     private const string InputSum = "sum";
     private const string Norms = "norms";
+    private const string MeanMagnitudes = "magnitudes.mean";
+    private const string LargestMagnitudes = "magnitudes.largest";
 
     /// <summary>Writes statistics to a safetensors file.</summary>
     public static void Write(string path, LayerStatistics statistics)
@@ -28,6 +30,12 @@ internal static class StatisticsFile
             tensors.Add(Count, tensor([moments.Count]));
             tensors.Add(InputSum, moments.Sum);
             tensors.Add(Gram, moments.Gram);
+        }
+
+        if (statistics.InputMagnitudes is { } magnitudes)
+        {
+            tensors.Add(MeanMagnitudes, magnitudes.Means);
+            tensors.Add(LargestMagnitudes, magnitudes.Largest);
         }
 
         foreach (var (kind, covariance) in statistics.Covariances)
@@ -62,6 +70,7 @@ internal static class StatisticsFile
         return new LayerStatistics
         {
             InputMoments = file.Contains(Gram) ? new(file.Read(Count)[0].item<long>(), file.Read(InputSum), file.Read(Gram)) : null,
+            InputMagnitudes = file.Contains(MeanMagnitudes) ? new(file.Read(MeanMagnitudes), file.Read(LargestMagnitudes)) : null,
             Covariances = file.Names.Where(name => name.StartsWith(Covariance, StringComparison.Ordinal))
                 .ToDictionary(name => Enum.Parse<StatisticKinds>(name[Covariance.Length..]), name => file.Read(name)),
             InputNorms = file.Contains(Norms) ? file.Read(Norms) : null,

@@ -23,9 +23,12 @@ public sealed class ActivationScale(long columns) : IDisposable
     }
 
     /// <summary>a_j = (Σ mean |x_j|)^alpha + floor, the diagonal of L [n]; the caller owns it.</summary>
-    public Tensor Diagonal(double alpha, double floor)
+    public Tensor Diagonal(double alpha, double floor) => Diagonal(MeanMagnitudes, alpha, floor);
+
+    /// <summary>a_j = magnitude_j^alpha + floor [n]; the caller owns it.</summary>
+    public static Tensor Diagonal(Tensor magnitudes, double alpha, double floor)
     {
-        using var powers = MeanMagnitudes.pow(alpha);
+        using var powers = magnitudes.pow(alpha);
         return powers + floor;
     }
 

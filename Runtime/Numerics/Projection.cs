@@ -14,7 +14,7 @@ public enum Slice
 
 /// <summary>The one primitive of every SVD-like method: W' = U_r U_rᵀ W, U the left singular vectors of the oriented weight W L.</summary>
 /// <param name="Weight">W [m, n] float64, still the caller's.</param>
-/// <param name="Basis">U [m, k] and the spectrum S of W L; in the caller's dispose scope.</param>
+/// <param name="Basis">U [m, k] and the spectrum S of W L, or the leading part of both; in the caller's dispose scope.</param>
 /// <remarks>
 /// For any input metric M = L Lᵀ the top slice minimises tr((W − W') M (W − W')ᵀ) over all matrices of rank r; the minimum is Σ_{i&gt;r} S_i².
 /// M = I: truncated SVD; diag(a²): ASVD (arXiv:2312.05821) and FWSVD (arXiv:2207.00112); Xᵀ X: SVD-LLM (arXiv:2403.07378);
@@ -29,7 +29,7 @@ public sealed record Projection(Tensor Weight, LeftSvd Basis)
     /// <summary>Directions below this share of the largest singular value carry nothing but rounding; their factors are zero.</summary>
     public const double ZeroTolerance = 1e-12;
 
-    /// <summary>Singular values of W L, descending.</summary>
+    /// <summary>Singular values of W L, descending; those that are known.</summary>
     public double[] Spectrum => Basis.Values;
 
     /// <summary>How many singular values stand out of the noise.</summary>
@@ -43,6 +43,15 @@ public sealed record Projection(Tensor Weight, LeftSvd Basis)
     /// <param name="oriented">W L [m, k] float64.</param>
     /// <param name="route">How; a bottom slice needs <see cref="SvdRoute.Exact"/>.</param>
     public static Projection Of(Tensor weight, Tensor oriented, SvdRoute route) => new(weight, LeftSvd.Of(oriented, route));
+
+    /// <summary>Decomposes a weight in a metric, as far as leading slices up to a rank need it.</summary>
+    /// <param name="weight">W [m, n] float64.</param>
+    /// <param name="oriented">W L [m, k] float64.</param>
+    /// <param name="rank">The largest rank of a slice.</param>
+    /// <param name="accuracy">How good an iteration must be.</param>
+    /// <param name="seed">The seed of an iteration's random start.</param>
+    public static Projection Leading(Tensor weight, Tensor oriented, int rank, SvdAccuracy accuracy, long seed) =>
+        new(weight, LeftSvd.Leading(oriented, rank, accuracy, seed));
 
     /// <summary>U_r [m, r] of a slice; the caller owns it.</summary>
     public Tensor Directions(Slice slice, int rank) => Basis.Vectors.narrow(1, First(slice, rank), rank);
@@ -79,7 +88,7 @@ public sealed record Projection(Tensor Weight, LeftSvd Basis)
     public double Loss(Slice slice, int rank)
     {
         int first = First(slice, rank);
-        return Squares(Spectrum.AsSpan(0, first)) + Squares(Spectrum.AsSpan(first + rank));
+        return Squares(Spectrum.AsSpan(0, first)) + Squares(Spectrum.AsSpan(first + rank)) + Basis.Tail;
     }
 
     private int First(Slice slice, int rank) => rank < 1 || rank > Spectrum.Length

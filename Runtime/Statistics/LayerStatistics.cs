@@ -18,6 +18,9 @@ public sealed class LayerStatistics
     /// <summary>Mean over samples of the L2 norm over tokens of each input channel [columns].</summary>
     public Tensor? InputNorms { get; init; }
 
+    /// <summary>Magnitudes of the input channels.</summary>
+    public InputMagnitudes? InputMagnitudes { get; init; }
+
     /// <summary>Sums of squared gradients.</summary>
     public FisherSums? Fisher { get; init; }
 
@@ -30,6 +33,11 @@ public sealed class LayerStatistics
 /// <param name="Sum">Σ x [columns].</param>
 /// <param name="Gram">Σ x xᵀ [columns, columns].</param>
 public sealed record InputMoments(long Count, Tensor Sum, Tensor Gram);
+
+/// <summary>Magnitudes |x_j| of the input channels of a layer.</summary>
+/// <param name="Means">Their mean over the tokens of a sample, summed over samples [columns].</param>
+/// <param name="Largest">Their largest [columns].</param>
+public sealed record InputMagnitudes(Tensor Means, Tensor Largest);
 
 /// <summary>The empirical Fisher information F = E[(∂L/∂W)²], summed along each axis.</summary>
 /// <param name="Count">Number of backward passes.</param>

@@ -17,8 +17,8 @@ namespace PipelineDsl.Runtime.Statistics;
 /// </remarks>
 internal sealed class StatisticsCollector : IDisposable
 {
-    private const StatisticKinds AnySum =
-        StatisticKinds.InputMoments | StatisticKinds.InputNorms | StatisticKinds.ContextCovariance | StatisticKinds.ContextCovarianceSignedMax | StatisticKinds.ContextCovarianceUnscaled;
+    private const StatisticKinds AnySum = StatisticKinds.InputMoments | StatisticKinds.InputMagnitudes | StatisticKinds.InputNorms |
+        StatisticKinds.ContextCovariance | StatisticKinds.ContextCovarianceSignedMax | StatisticKinds.ContextCovarianceUnscaled;
 
     private const StatisticKinds AnyInput = AnySum | StatisticKinds.AccessCounts;
 
@@ -275,6 +275,7 @@ internal sealed class StatisticsCollector : IDisposable
             result[path] = new LayerStatistics
             {
                 InputMoments = inputs.GetValueOrDefault(path)?.Moments,
+                InputMagnitudes = inputs.GetValueOrDefault(path)?.Magnitudes,
                 Covariances = inputs.GetValueOrDefault(path)?.Covariances ?? new Dictionary<StatisticKinds, Tensor>(),
                 InputNorms = inputs.GetValueOrDefault(path)?.Norms,
                 Fisher = fisher.TryGetValue(path, out var sums) ? new(sums.Count, sums.Rows(), sums.Columns()) : null,

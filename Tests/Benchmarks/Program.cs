@@ -8,6 +8,9 @@ internal static class Program
 {
     private static readonly Dictionary<string, Action<string[]>> Benchmarks = new(StringComparer.Ordinal)
     {
+        ["svd"] = SvdBenchmark.Run,
+        ["corda"] = CordaBenchmark.Run,
+        ["orientations"] = OrientationsBenchmark.Run,
         ["leaderboard"] = Leaderboard.Run,
     };
 

@@ -29,6 +29,12 @@ internal static class LayerProblems
         long columns = inputs.shape[^1];
         var moments = new InputAccumulator(columns);
         moments.Add(inputs);
+        var magnitudes = new ActivationScale(columns);
+        for (long sample = 0; sample < inputs.shape[0]; sample++)
+        {
+            magnitudes.Add(inputs[sample]);
+        }
+
         var covariances = new Dictionary<StatisticKinds, Tensor>();
         foreach (var kind in new[] { StatisticKinds.ContextCovariance, StatisticKinds.ContextCovarianceSignedMax, StatisticKinds.ContextCovarianceUnscaled })
         {
@@ -48,6 +54,7 @@ internal static class LayerProblems
         return new()
         {
             InputMoments = new(moments.Count, moments.Sum, moments.Gram),
+            InputMagnitudes = new(magnitudes.MeanMagnitudes, magnitudes.LargestMagnitudes),
             Covariances = covariances,
             InputNorms = norms.Mean(),
             Fisher = new(fisher.Count, fisher.Rows(), fisher.Columns()),
@@ -61,6 +68,7 @@ internal static class LayerProblems
         return new()
         {
             InputMoments = statistics.InputMoments,
+            InputMagnitudes = statistics.InputMagnitudes,
             Covariances = statistics.Covariances,
             InputNorms = statistics.InputNorms,
             Fisher = new(1, zeros(rows, dtype: float64), zeros(columns, dtype: float64)),

@@ -52,14 +52,9 @@ public sealed class Corda : Decompose
     /// <inheritdoc/>
     public override IEnumerable<StepProblem> Check(LayerShape? layer, ISet<string> given)
     {
-        foreach (var problem in base.Check(layer, given))
+        foreach (var problem in base.Check(layer, given).Concat(CheckOrientation(Orientation.Context)))
         {
             yield return problem;
-        }
-
-        if (Orientation != Orientation.Context)
-        {
-            yield return new(DiagnosticIds.ContradictorySettings, nameof(Orientation), "'corda' decomposes in the context orientation only; use 'decompose' for another one");
         }
 
         if (Use == CordaUse.Compression)
@@ -114,17 +109,4 @@ public enum SampleNormalization
 
     /// <summary>Nothing.</summary>
     None,
-}
-
-/// <summary>Which factor carries the singular values.</summary>
-public enum SigmaFuse
-{
-    /// <summary>Each takes the square root.</summary>
-    Both,
-
-    /// <summary>The left one (out × rank).</summary>
-    Left,
-
-    /// <summary>The right one (rank × in).</summary>
-    Right,
 }

@@ -22,6 +22,9 @@ public class Decompose : Step
     /// <summary>How the kernel of a convolution is cut in two.</summary>
     public ConvForm ConvForm { get; set; }
 
+    /// <summary>How close to the smallest loss an iteration for large layers must come.</summary>
+    public SvdAccuracy Accuracy { get; set; }
+
     /// <inheritdoc/>
     public override Stage Stage => Stage.Decompose;
 
@@ -50,24 +53,25 @@ public class Decompose : Step
         : layer.Kernel is { } kernel ? layer with { Rows = layer.Rows * kernel.Width, Columns = layer.Columns / kernel.Width } : null;
 
     /// <inheritdoc/>
-    public override bool IsOpen => Rank == 0 && KeepRatio == 0 && !ReplacesNothing;
+    public override bool IsOpen => !ReplacesNothing && !RankChoices.Any(choice => choice.Chosen);
 
     /// <inheritdoc/>
     public override bool ReplacesBias => Orientation == Orientation.Output;
 
     /// <summary>The rank of the factors in a layer of this shape.</summary>
-    public int RankFor(LayerShape layer) => Rank > 0 ? Rank : Math.Max(1, (int)Math.Floor(KeepRatio * FactoredOf(layer).BreakEvenRank));
+    public virtual int RankFor(LayerShape layer) => Rank > 0 ? Rank : Math.Max(1, (int)Math.Floor(KeepRatio * FactoredOf(layer).BreakEvenRank));
 
     /// <inheritdoc/>
     public override IEnumerable<StepProblem> Check(LayerShape? layer, ISet<string> given)
     {
-        if (Rank > 0 && KeepRatio > 0)
+        string[] chosen = [.. RankChoices.Where(choice => choice.Chosen).Select(choice => choice.Name)];
+        if (chosen.Length > 1)
         {
-            yield return new(DiagnosticIds.ContradictorySettings, nameof(KeepRatio), "'rank' and 'keepRatio' both choose the rank; keep one of them");
+            yield return new(DiagnosticIds.ContradictorySettings, chosen[1], $"{Quoted(chosen[0])} and {Quoted(chosen[1])} both choose the rank; keep one of them");
         }
-        else if (Rank == 0 && KeepRatio == 0)
+        else if (chosen.Length == 0)
         {
-            yield return new(DiagnosticIds.MissingSetting, null, "no rank is chosen; add 'rank' or 'keepRatio', or a 'budget' to the recipe");
+            yield return new(DiagnosticIds.MissingSetting, null, $"no rank is chosen; add {string.Join(" or ", RankChoices.Select(choice => Quoted(choice.Name)))}, or a 'budget' to the recipe");
         }
 
         if ((AppliesTo & LayerKinds.Conv2d) == 0 && given.Contains(nameof(ConvForm)))
@@ -116,6 +120,21 @@ public class Decompose : Step
     /// <summary>Whether the full weight stays beside the factors, so that the rank is no matter of saving.</summary>
     private protected virtual bool ReplacesNothing => false;
 
+    /// <summary>The settings that can choose the rank, of which one must; by their names in C#.</summary>
+    private protected virtual IEnumerable<(string Name, bool Chosen)> RankChoices => [(nameof(Rank), Rank > 0), (nameof(KeepRatio), KeepRatio > 0)];
+
+    /// <summary>The problem of a method that has one orientation, when the user asks for another.</summary>
+    private protected IEnumerable<StepProblem> CheckOrientation(Orientation own)
+    {
+        if (Orientation != own)
+        {
+            yield return new(DiagnosticIds.ContradictorySettings, nameof(Orientation),
+                $"'{StepCatalog.Of(this).Name}' decomposes in the {SettingDescriptor.Format(own)} orientation only; use 'decompose' for another one");
+        }
+    }
+
+    private static string Quoted(string setting) => "'" + SettingDescriptor.CamelCase(setting) + "'";
+
     private LayerShape FactoredOf(LayerShape layer) => Factored(layer) ?? throw new InvalidOperationException("a spatial decomposition needs to know the kernel");
 
     private IEnumerable<StepProblem> CheckKind(LayerShape layer)
@@ -146,10 +165,11 @@ public class Decompose : Step
         }
 
         long beside = KeepsMean(layer) ? layer.Columns : 0;
-        if ((Rank > 0 || KeepRatio > 0) && !ReplacesNothing && RankFor(layer) * (factored.Rows + factored.Columns) + beside >= factored.Count)
+        string? choice = RankChoices.FirstOrDefault(candidate => candidate.Chosen).Name;
+        if (choice is not null && !ReplacesNothing && RankFor(layer) * (factored.Rows + factored.Columns) + beside >= factored.Count)
         {
             double limit = (double)(factored.Count - beside) / (factored.Rows + factored.Columns);
-            yield return new(DiagnosticIds.RankSavesNothing, Rank > 0 ? nameof(Rank) : nameof(KeepRatio),
+            yield return new(DiagnosticIds.RankSavesNothing, choice,
                 $"rank {RankFor(layer)} saves nothing in a layer of {layer.Rows} × {layer.Columns}; two factors are smaller only below rank {Math.Ceiling(limit)}");
         }
     }

@@ -32,24 +32,12 @@ public sealed class PerplexityTests
     public void Perplexity_of_a_larger_model_is_what_other_clients_say()
     {
         string weights = StoryFiles.Large("gsmbard-4m/model.safetensors");
-        using var model = StoryFiles.Loaded(new StoryLlama(GsmBard), weights);
+        using var model = StoryFiles.Loaded(new StoryLlama(StoryModel.GsmBardConfig), weights);
         var tokenizer = Tokenizer.Open(StoryFiles.Large("gsmbard-4m/tokenizer.json"));
         var text = TextSource.Open(StoryFiles.Large("text-tinyshakespeare/test.txt"), tokenizer, samples: 0, sequenceLength: 256);
 
         PerplexityOf(model, text.EvaluationBatches()).ShouldBe(35.456, 0.01);
     }
-
-    internal static LlamaConfig GsmBard => new()
-    {
-        VocabularySize = 2048,
-        HiddenSize = 256,
-        IntermediateSize = 704,
-        Layers = 4,
-        Heads = 8,
-        KeyValueHeads = 4,
-        ContextLength = 256,
-        TiedEmbeddings = false,
-    };
 
     private static double PerplexityOf(StoryLlama model, IEnumerable<Batch> batches) =>
         Quality.Measure(new StoryPipeline(), model, batches, Metric.Perplexity);

@@ -43,5 +43,7 @@ internal static class StoryFiles
         return model;
     }
 
-    public static string In(string file) => Path.Combine(AppContext.BaseDirectory, "Stories", file);
+    public static string Folder => Path.Combine(AppContext.BaseDirectory, "Stories");
+
+    public static string In(string file) => Path.Combine(Folder, file);
 }

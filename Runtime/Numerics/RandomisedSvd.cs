@@ -1,0 +1,127 @@
+using TorchSharp;
+
+using static TorchSharp.torch;
+
+namespace PipelineDsl.Runtime.Numerics;
+
+/// <summary>The leading left singular vectors by randomised block Krylov iteration, with a certificate of how good they are.</summary>
+/// <remarks>
+/// The loss of the vectors found, ‖M‖² − ‖Uᵀ M‖², is computed in float64. The smallest loss possible is bounded from below by <see cref="SpectralBound"/>; how far
+/// the loss can lie above it is certified, up to a failure of the random probes with probability below 1e-11. Slow spectra give large certificates, never falsely small ones.
+/// </remarks>
+internal static class RandomisedSvd
+{
+    /// <summary>What may go into the basis, in multiples of the block; beyond that other routes cost less.</summary>
+    private const int MostBlocks = 10;
+
+    /// <summary>Blocks before a look at the certificate can be worth its cost.</summary>
+    private const int FirstFastCheck = 3;
+
+    /// <summary>Blocks before a look at a tight certificate can be worth its cost.</summary>
+    private const int FirstTightCheck = 4;
+
+    /// <summary>Steps of the probe that make it good enough to look at.</summary>
+    private const int FirstProbeSteps = 2;
+
+    /// <summary>Steps of the probe, beyond which growing the basis tightens the certificate more.</summary>
+    private const int MostProbeSteps = 7;
+
+    /// <summary>The largest excess of the loss, as a share of the smallest loss, that an accuracy allows.</summary>
+    public static double Tolerance(SvdAccuracy accuracy) => accuracy == SvdAccuracy.Fast ? 0.01 : 1e-6;
+
+    /// <summary>Iterates until the certificate is within the tolerance, or the basis has its largest size.</summary>
+    /// <param name="matrix">M [m, n] float64.</param>
+    /// <param name="rank">r, at most a quarter of the smaller side.</param>
+    /// <param name="accuracy">The tolerance. The iteration is in float32 for <see cref="SvdAccuracy.Fast"/>, whose rounding the certificate includes.</param>
+    /// <param name="seed">The seed of the random vectors.</param>
+    /// <returns>U [m, r] in the caller's dispose scope, not yet in the sign gauge.</returns>
+    public static LeftSvd Of(Tensor matrix, int rank, SvdAccuracy accuracy, long seed)
+    {
+        using var scope = NewDisposeScope();
+        bool fast = accuracy == SvdAccuracy.Fast;
+        var operand = fast ? matrix.to(float32) : matrix;
+        double energy = Math.Pow(matrix.norm().item<double>(), 2);
+        double unit = fast ? Math.ScaleB(1, -24) : Math.ScaleB(1, -53);
+        using var generator = new Generator((ulong)seed);
+        long block = Math.Min(rank + Math.Max(8, rank / (fast ? 8 : 2)), Math.Min(matrix.shape[0], matrix.shape[1]) / 3);
+        var basis = new KrylovBasis(operand, randn(matrix.shape[1], block, dtype: operand.dtype, generator: generator).to(matrix.device));
+        var search = new Search(basis, energy, unit, rank, (int)block, generator);
+        long largest = Math.Min(MostBlocks * block, Math.Min(matrix.shape[0], matrix.shape[1]) / 2);
+        for (int blocks = 1; blocks < (fast ? FirstFastCheck : FirstTightCheck); blocks++)
+        {
+            basis.Grow();
+        }
+
+        do
+        {
+            basis.Grow();
+        }
+        while (!search.IsWithin(Tolerance(accuracy), last: basis.Size + block > largest) && basis.Size + block <= largest);
+
+        return Finish(matrix, search.Directions!, energy, search.LargestEnergy);
+    }
+
+    /// <summary>Orthonormal to float64 and rotated so that Uᵀ M has orthogonal rows; the loss is that of these vectors. They are moved out of the caller's scope.</summary>
+    private static LeftSvd Finish(Tensor matrix, Tensor directions, double energy, double largestEnergy)
+    {
+        var basis = linalg.qr(directions.to(float64)).Q;
+        var image = basis.mT.mm(matrix);
+        var (squares, rotation) = SymmetricEigen.Descending(image.mm(image.mT));
+        squares = squares.clamp_min(0);
+        double loss = Math.Max(0, energy - squares.sum().item<double>());
+        double smallest = Math.Max(0, energy - largestEnergy);
+        double excess = loss <= smallest ? 0 : (loss - smallest) / smallest;
+        return new(basis.mm(rotation).MoveToOuterDisposeScope(), squares.sqrt().cpu().data<double>().ToArray(), loss, excess);
+    }
+
+    /// <summary>What is known about the leading eigenvalues as the basis grows.</summary>
+    private sealed class Search(KrylovBasis basis, double energy, double unit, int rank, int block, Generator generator)
+    {
+        private Tensor inside = empty(0);
+        private Tensor residual = empty(0);
+        private double[] leading = [];
+
+        /// <summary>U_r of the basis [m, r], in the scope of the search.</summary>
+        public Tensor? Directions { get; private set; }
+
+        /// <summary>No rank-r projection keeps more than this.</summary>
+        public double LargestEnergy { get; private set; } = double.PositiveInfinity;
+
+        /// <summary>Whether the loss is certified to be within the tolerance. Probes are spent only where they can succeed, or nothing else is left to do.</summary>
+        public bool IsWithin(double tolerance, bool last)
+        {
+            using var scope = NewDisposeScope();
+            var (compressed, error) = basis.Compress();
+            var (values, vectors) = SymmetricEigen.Descending(compressed);
+            leading = values.cpu().narrow(0, 0, rank).data<double>().ToArray();
+            inside = compressed.MoveToOuterDisposeScope();
+            residual = error.MoveToOuterDisposeScope();
+            Directions = basis.Vectors.mm(vectors.narrow(1, 0, rank).to(basis.Vectors.dtype)).MoveToOuterDisposeScope();
+            double scale = values[block].item<double>();
+            if (scale <= 0 || (Excess(SumOutside(0)) > tolerance && !last))
+            {
+                return false;
+            }
+
+            var probe = new OutsideProbe(basis, scale, generator);
+            for (int step = 0; step < MostProbeSteps && Excess(LargestEnergy) > tolerance; step++)
+            {
+                double outside = probe.Tighten();
+                LargestEnergy = step < FirstProbeSteps - 1 ? LargestEnergy : Math.Min(LargestEnergy, SumOutside(outside));
+            }
+
+            return Excess(LargestEnergy) <= tolerance;
+        }
+
+        private double Excess(double bound) => bound < energy ? (bound - leading.Take(rank).Sum()) / (energy - bound) : double.PositiveInfinity;
+
+        private double SumOutside(double outside) => SpectralBound.LeadingSum(inside, residual, leading[rank - 1], outside, rank) + Slack();
+
+        /// <summary>What rounding the matrix and its products can take from the leading eigenvalues: Σ (σ_i + δ)² − σ_i², δ = 4 u ‖M‖.</summary>
+        private double Slack()
+        {
+            double perturbation = 4 * unit * Math.Sqrt(energy);
+            return leading.Take(rank).Sum(value => perturbation * (2 * Math.Sqrt(Math.Max(0, value)) + perturbation));
+        }
+    }
+}

@@ -1,0 +1,37 @@
+using static TorchSharp.torch;
+
+namespace PipelineDsl.Runtime.Numerics;
+
+/// <summary>Bounds from above on the eigenvalues of A = M Mᵀ, from an orthonormal basis K that holds the leading eigenvectors nearly.</summary>
+/// <remarks>
+/// In the basis [K, K⊥] A is [[H, Gᵀ], [G, C]] with C at most μ, and GᵀG = E, the residual's Gram matrix. For any ν above μ the Schur complement of
+/// A − ν I shows λ_i(A) ≤ max(ν, λ_i(H + E / (ν − μ))). With ν = λ_r(H) above μ this exceeds λ_i(H) by the squared residual over the gap only.
+/// </remarks>
+internal static class SpectralBound
+{
+    /// <summary>The largest μ, as a share of λ_r(H), for which ν = λ_r(H) is surely the best choice.</summary>
+    private const double WideGap = 0.8;
+
+    /// <summary>Where ν is tried when the gap is narrower, in multiples of μ.</summary>
+    private static readonly double[] Shifts = [1.02, 1.06, 1.15];
+
+    /// <summary>An upper bound of Σ_{i≤r} λ_i(A).</summary>
+    /// <param name="inside">H [q, q] float64.</param>
+    /// <param name="residual">E [q, q] float64.</param>
+    /// <param name="leading">λ_r(H), the last of the leading eigenvalues.</param>
+    /// <param name="outside">μ.</param>
+    /// <param name="rank">r.</param>
+    public static double LeadingSum(Tensor inside, Tensor residual, double leading, double outside, int rank)
+    {
+        double best = double.PositiveInfinity;
+        var shifts = outside < WideGap * leading ? [] : Shifts.Select(factor => factor * outside).Where(shift => shift > leading);
+        foreach (double shift in shifts.Append(leading).Where(shift => shift > outside))
+        {
+            using var scope = NewDisposeScope();
+            var values = linalg.eigvalsh(inside + residual / (shift - outside));
+            best = Math.Min(best, values.narrow(0, values.shape[0] - rank, rank).clamp_min(shift).sum().item<double>());
+        }
+
+        return best;
+    }
+}

@@ -1,0 +1,68 @@
+using System.Diagnostics;
+using System.Globalization;
+using PipelineDsl.Runtime.Numerics;
+using TorchSharp;
+
+using static TorchSharp.torch;
+
+namespace PipelineDsl.Benchmarks;
+
+/// <summary>The iterated leading singular vectors against a complete SVD that is cut off, on spectra σ_i = i^exponent.</summary>
+/// <remarks>Arguments: sides (1024 2048 4096 unless told). Baseline: linalg.svd in float32, the cheapest complete decomposition.</remarks>
+internal static class SvdBenchmark
+{
+    private const int Rank = 64;
+
+    public static void Run(string[] arguments)
+    {
+        int[] sides = arguments.Length == 0 ? [1024, 2048, 4096] : [.. arguments.Select(text => int.Parse(text, CultureInfo.InvariantCulture))];
+        set_num_threads(1);
+        Console.WriteLine($"rank {Rank}, one thread, as the engine solves a layer; seconds are medians; excess = (loss - optimum) / optimum");
+        var table = new ResultTable("svd", "side", "exponent", "accuracy", "svd s", "route s", "ratio", "excess", "certified", "accepted");
+        foreach (int side in sides)
+        {
+            foreach (double exponent in new[] { -1, -0.3 })
+            {
+                Measure(table, side, exponent);
+            }
+        }
+
+        table.Write();
+    }
+
+    private static void Measure(ResultTable table, int side, double exponent)
+    {
+        using var scope = NewDisposeScope();
+        var spectrum = Enumerable.Range(1, side).Select(i => Math.Pow(i, exponent)).ToArray();
+        double optimum = spectrum.Skip(Rank).Reverse().Sum(value => value * value);
+        var matrix = Orthonormal(side, 1).mul(tensor(spectrum)).mm(Orthonormal(side, 2));
+        var single = matrix.to(float32);
+        double complete = Median(side > 2048 ? 1 : 3, () => linalg.svd(single, fullMatrices: false).U.narrow(1, 0, Rank).clone());
+        foreach (var accuracy in new[] { SvdAccuracy.Fast, SvdAccuracy.Tight })
+        {
+            double seconds = Median(side > 2048 ? 3 : 5, () => LeftSvd.Leading(matrix, Rank, accuracy, 0).Vectors);
+            var found = RandomisedSvd.Of(matrix, Rank, accuracy, 0);
+            double loss = matrix.square().sum().item<double>() - found.Vectors.mT.mm(matrix).square().sum().item<double>();
+            double certified = found.CertifiedExcess!.Value;
+            table.Add(side, exponent, accuracy.ToString(), complete, seconds, complete / seconds, (loss - optimum) / optimum, certified, certified <= RandomisedSvd.Tolerance(accuracy));
+        }
+    }
+
+    /// <summary>A random orthonormal matrix: two reflections would leave a structure that real weights lack.</summary>
+    private static Tensor Orthonormal(int side, ulong seed) => linalg.qr(randn(side, side, dtype: float64, generator: new Generator(seed))).Q;
+
+    internal static double Median(int repetitions, Func<Tensor> work)
+    {
+        double[] seconds = new double[repetitions];
+        for (int i = 0; i < repetitions; i++)
+        {
+            using var scope = NewDisposeScope();
+            var watch = Stopwatch.StartNew();
+            work();
+            seconds[i] = watch.Elapsed.TotalSeconds;
+        }
+
+        Array.Sort(seconds);
+        return seconds[repetitions / 2];
+    }
+}
