@@ -25,6 +25,9 @@ public interface IModelPipeline
 
     /// <summary>The model's own loss on a batch, a scalar that gradients flow from.</summary>
     Tensor Loss(nn.Module model, Batch batch);
+
+    /// <summary>Whether the model uses a table through <c>call</c> alone, so that it may stay narrow in memory.</summary>
+    bool IsOnlyLookedUp(string table);
 }
 
 /// <summary>The base of generated pipelines; each hook may be overridden in the user's own part of the generated class.</summary>
@@ -57,6 +60,11 @@ public abstract class ModelPipeline<TModel> : IModelPipeline
         using var output = Run(model, batch);
         return batch.LossOf(output);
     }
+
+    /// <summary>Whether the model uses a table through <c>call</c> alone, so that a low-rank one may stay low-rank in memory; no table unless you say so.</summary>
+    /// <remarks>Leave out tables whose weight the model reads itself, as tied output layers do, and those with a maximal norm.</remarks>
+    /// <param name="table">The path of an embedding in the model.</param>
+    public virtual bool IsOnlyLookedUp(string table) => false;
 
     nn.Module IModelPipeline.CreateModule() => CreateModel();
 

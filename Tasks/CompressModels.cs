@@ -143,14 +143,13 @@ public sealed class CompressModels : ToolTask
     /// <inheritdoc/>
     protected override bool ValidateParameters()
     {
-        bool complete = true;
-        foreach (string path in new[] { HostPath, RuntimeConfig, DepsFile, StagedAssembly }.Where(path => !File.Exists(path)))
+        if (new[] { HostPath, RuntimeConfig, DepsFile, StagedAssembly }.FirstOrDefault(path => !File.Exists(path)) is not { } missing)
         {
-            LogCoded(Codes.HostNotFound, $"the pipeline cannot start because '{path}' is not there; restore and rebuild the project");
-            complete = false;
+            return true;
         }
 
-        return complete;
+        LogCoded(Codes.HostNotFound, $"the pipeline cannot start because '{missing}' is not there; restore and rebuild the project");
+        return false;
     }
 
     /// <inheritdoc/>
@@ -201,7 +200,7 @@ public sealed class CompressModels : ToolTask
         if (!cancelled && !Log.HasLoggedErrors)
         {
             string said = lastErrorLine.Length > 0 ? $"; its last words were '{lastErrorLine}'" : "";
-            LogCoded(Codes.HostCrashed, $"the pipeline stopped with exit code {ExitCode} without saying why{said}; build again with -v:detailed to see all that it wrote, and if it ran out of memory set PipelineDslMemoryLimit or PipelineDslMaxCores");
+            LogCoded(Codes.HostCrashed, $"the pipeline stopped with exit code {ExitCode} without saying why{said}; build again with -v:detailed to see all that it wrote, and if it ran out of memory set PipelineDslMaxCores to fewer");
         }
 
         return false;

@@ -64,7 +64,7 @@ public static class DiagnosticIds
     /// <summary>A recipe to extend that does not exist, or a circle of them.</summary>
     public const string UnknownBaseRecipe = "PDSL1016";
 
-    /// <summary>A layer whose steps another recipe overrides (information).</summary>
+    /// <summary>A layer whose steps another recipe overrides.</summary>
     public const string OverriddenLayer = "PDSL1017";
 
     /// <summary>A path that leaves the project.</summary>
@@ -119,7 +119,7 @@ public static class DiagnosticIds
     /// <summary>The plan differs from its lock file.</summary>
     public const string PlanDiffersFromLock = "PDSL3009";
 
-    /// <summary>An artifact that is damaged, or made for other weights or another model.</summary>
+    /// <summary>An artifact that is damaged, made for other weights or another model, or too large for the budget.</summary>
     public const string ArtifactRefused = "PDSL3010";
 
     /// <summary>The user's own code failed while the pipeline called it.</summary>

@@ -12,6 +12,9 @@ public static class LockFile
     /// <summary>Ends the name of every lock file.</summary>
     public const string Suffix = ".recipe.lock.yaml";
 
+    /// <summary>The start of a digest tells two of them apart.</summary>
+    private static readonly Regex Digest = new("(sha256:[0-9a-f]{12})[0-9a-f]+", RegexOptions.CultureInvariant);
+
     private static readonly Regex Values = new(@"(\w+): ([^\s,{}']+)", RegexOptions.CultureInvariant);
 
     /// <summary>The text of a plan's lock file.</summary>
@@ -75,7 +78,7 @@ public static class LockFile
         var after = Values.Matches(now).Cast<Match>().Select(match => (Name: match.Groups[1].Value, Value: match.Groups[2].Value)).ToList();
         if (before.Count == 0 || !before.Select(item => item.Name).SequenceEqual(after.Select(item => item.Name)))
         {
-            return $"was {old}, is {now}";
+            return $"was {Digest.Replace(old, "$1…")}, is {Digest.Replace(now, "$1…")}";
         }
 
         return string.Join(", ", before.Zip(after, (a, b) => a.Value == b.Value ? null : $"{a.Name} {a.Value} → {b.Value}").OfType<string>());

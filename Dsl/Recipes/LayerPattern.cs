@@ -123,7 +123,7 @@ public sealed class LayerPattern
         int open = text.IndexOf('{');
         if (open < 0)
         {
-            return text.IndexOf('}') < 0 ? [text] : throw new FormatException($"'{text}' closes a brace that it does not open");
+            return text.IndexOf('}') < 0 ? [text] : throw new FormatException($"'{text}' closes a brace that it does not open; drop the '}}' or add a '{{'");
         }
 
         int depth = 0;
@@ -149,6 +149,6 @@ public sealed class LayerPattern
             }
         }
 
-        throw new FormatException($"'{text}' opens a brace that it does not close");
+        throw new FormatException($"'{text}' opens a brace that it does not close; add the '}}'");
     }
 }

@@ -68,8 +68,13 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
 
             if (chain.Any(draft => draft.Name == next.Draft.Name))
             {
-                string circle = string.Join(" → ", chain.AsEnumerable().Reverse().Select(draft => draft.Name).Concat([next.Draft.Name]));
-                report(new(DiagnosticIds.UnknownBaseRecipe, Severity.Error, $"recipes extend each other in a circle: {circle}; let one of them stand alone", parsed.Draft.Extends!.Span));
+                // A circle is one mistake: the first of its recipes reports it.
+                if (next.Draft == parsed.Draft && chain.All(draft => string.CompareOrdinal(parsed.Draft.Name, draft.Name) <= 0))
+                {
+                    string circle = string.Join(" → ", chain.AsEnumerable().Reverse().Select(draft => draft.Name).Concat([next.Draft.Name]));
+                    report(new(DiagnosticIds.UnknownBaseRecipe, Severity.Error, $"recipes extend each other in a circle: {circle}; let one of them stand alone", parsed.Draft.Extends!.Span));
+                }
+
                 return null;
             }
 

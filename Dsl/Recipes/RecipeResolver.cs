@@ -61,9 +61,10 @@ public static class RecipeResolver
         var usable = named.Where(layer => rule.Steps.Any(step => Fits(step.Step, layer))).ToList();
         if (usable.Count == 0 && rule.Steps.Count > 0)
         {
-            string step = StepCatalog.Of(rule.Steps[0].Step).Name;
+            string works = string.Join(", ", rule.Steps.GroupBy(step => step.Step.AppliesTo).Select(same =>
+                $"{string.Join(" and ", same.Select(step => $"'{StepCatalog.Of(step.Step).Name}'"))} {(same.Count() == 1 ? "works" : "work")} on {Kinds(same.Key)} only"));
             string seen = string.Join(", ", named.Take(3).Select(layer => $"'{layer.Path}' ({layer.TypeName})"));
-            report(new(DiagnosticIds.NotCompressible, Severity.Error, $"'{step}' works on {Kinds(rule)} only, and '{rule.Match}' matches {seen}{(named.Count > 3 ? " and others" : "")}; name a layer that has a weight of that kind", rule.Span));
+            report(new(DiagnosticIds.NotCompressible, Severity.Error, $"{works}, and '{rule.Match}' matches {seen}{(named.Count > 3 ? " and others" : "")}; name a layer that has a weight of that kind", rule.Span));
         }
 
         return [.. usable];
@@ -76,7 +77,7 @@ public static class RecipeResolver
         if (winners.Count < rules.Count)
         {
             var loser = rules.First(rule => rule.Level < level);
-            report(new(DiagnosticIds.OverriddenLayer, Severity.Info, $"'{layer.Path}' follows this rule instead of the one at {loser.Span.Path}({loser.Span.Line},{loser.Span.Column})", winners[0].Span));
+            report(new(DiagnosticIds.OverriddenLayer, Severity.Info, $"'{layer.Path}' follows this rule instead of the one {Place(loser.Span, winners[0].Span)}", winners[0].Span));
         }
 
         var steps = winners.SelectMany(rule => rule.Steps.Where(step => Fits(step.Step, layer)).Select(step => (rule, step))).ToList();
@@ -98,7 +99,13 @@ public static class RecipeResolver
             {
                 string first = StepCatalog.Of(before.Step).Name;
                 string second = StepCatalog.Of(step.Step).Name;
-                report(new(DiagnosticIds.ContradictorySteps, Severity.Error, $"'{layer.Path}' gets '{second}' here and '{first}' at {before.Span.Path}({before.Span.Line},{before.Span.Column}), which exclude each other; narrow one of the patterns or add 'keep'", step.Span));
+                report(new(DiagnosticIds.ContradictorySteps, Severity.Error, $"'{layer.Path}' gets '{second}' here and '{first}' {Place(before.Span, step.Span)}, which exclude each other; narrow one of the patterns or add 'keep'", step.Span));
+                return null;
+            }
+
+            if (chain.LastOrDefault() is { Step: { EndsChain: true } last })
+            {
+                report(new(DiagnosticIds.ContradictorySteps, Severity.Error, $"'{layer.Path}' gets '{StepCatalog.Of(step.Step).Name}' after '{StepCatalog.Of(last).Name}', which leaves nothing for it to work on; narrow one of the patterns or drop one of the steps", step.Span));
                 return null;
             }
 
@@ -117,11 +124,12 @@ public static class RecipeResolver
 
     private static bool Fits(Step step, LayerCandidate layer) => layer.Kind is not { } kind || (kind & step.AppliesTo) != 0;
 
-    private static string Kinds(Rule rule)
-    {
-        var kinds = rule.Steps.Aggregate(LayerKinds.None, (all, step) => all | step.Step.AppliesTo);
-        return kinds == LayerKinds.All ? "Linear, Embedding and Conv2d" : kinds.ToString();
-    }
+    /// <summary>Another place, as a reader of this one finds it.</summary>
+    private static string Place(SourceSpan there, SourceSpan here) => there.Path == here.Path
+        ? $"on line {there.Line}"
+        : $"in {there.Path.Substring(there.Path.LastIndexOfAny(['/', '\\']) + 1)} on line {there.Line}";
+
+    private static string Kinds(LayerKinds kinds) => kinds == LayerKinds.All ? "Linear, Embedding and Conv2d" : kinds.ToString().Replace(", ", " and ");
 
     private sealed record RuleMatches(Rule Rule, HashSet<LayerCandidate> Layers);
 }

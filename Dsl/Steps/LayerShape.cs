@@ -8,6 +8,9 @@ namespace PipelineDsl;
 /// <param name="Columns">Input features, vector width, or input channels × kernel height × kernel width.</param>
 public sealed record LayerShape(LayerKinds Kind, long Rows, long Columns)
 {
+    /// <summary>The kernel of a convolution; null for other layers and where the source does not show it.</summary>
+    public ConvolutionKernel? Kernel { get; init; }
+
     /// <summary>The largest rank a matrix of this shape can have.</summary>
     public long MaxRank => Math.Min(Rows, Columns);
 

@@ -9,7 +9,7 @@ public enum StatisticKinds
     /// <summary>Nothing: the weight alone is enough.</summary>
     None = 0,
 
-    /// <summary>Sum and Gram matrix of the layer's inputs.</summary>
+    /// <summary>Sum and Gram matrix of the layer's inputs; a convolution's inputs are its patches.</summary>
     InputMoments = 1,
 
     /// <summary>Mean of per-sample Gram matrices, each sample scaled by its largest magnitude (CorDA).</summary>
@@ -23,4 +23,10 @@ public enum StatisticKinds
 
     /// <summary>As <see cref="ContextCovariance"/>, samples not scaled.</summary>
     ContextCovarianceUnscaled = 16,
+
+    /// <summary>How often each row of a table is looked up.</summary>
+    AccessCounts = 32,
+
+    /// <summary>Mean over samples of the L2 norm over tokens of each input channel (BitStack).</summary>
+    InputNorms = 64,
 }

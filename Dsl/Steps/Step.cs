@@ -12,8 +12,11 @@ namespace PipelineDsl;
 [AttributeUsage(AttributeTargets.Field | AttributeTargets.Property, AllowMultiple = true)]
 public abstract class Step : Attribute
 {
-    /// <summary>What the engine must collect before this step can be solved.</summary>
+    /// <summary>What the engine must collect before this step can be solved, on whatever layer.</summary>
     public virtual StatisticKinds Needs => StatisticKinds.None;
+
+    /// <summary>What of <see cref="Needs"/> a layer of this shape takes: a table is looked up where a matrix is multiplied.</summary>
+    public virtual StatisticKinds NeedsOf(LayerShape layer) => Needs;
 
     /// <summary>What this step can be applied to.</summary>
     public virtual LayerKinds AppliesTo => LayerKinds.Linear;
@@ -25,12 +28,15 @@ public abstract class Step : Attribute
     public virtual bool IsOpen => false;
 
     /// <summary>Whether the step stores a bias of its own in place of the layer's.</summary>
-    public virtual bool ReplacesBias => false;
+    public virtual bool ReplacesBias(LayerShape layer) => false;
 
     /// <summary>The resolved steps that a budget may choose among, from the smallest result to the largest; none unless the step <see cref="IsOpen"/>.</summary>
     /// <param name="layer">The layer's shape.</param>
     /// <param name="most">The largest number of candidates.</param>
     public virtual IReadOnlyList<Step> Candidates(LayerShape layer, int most) => [];
+
+    /// <summary>Whether this step leaves no matrix that a later step could work on.</summary>
+    public virtual bool EndsChain => false;
 
     /// <summary>Finds settings that contradict each other or do not fit the layer.</summary>
     /// <param name="layer">The layer's shape, or null where it is not known yet.</param>

@@ -1,4 +1,5 @@
 using System.Text;
+using PipelineDsl.Diagnostics;
 using PipelineDsl.Plans;
 using PipelineDsl.Runtime.Engine;
 using PipelineDsl.Runtime.Formats.Safetensors;
@@ -27,18 +28,36 @@ internal sealed class ArtifactWriter : IDisposable
     public string Digest { get; private set; } = "";
 
     /// <summary>Writes the weights of a new artifact beside its place.</summary>
+    /// <exception cref="PipelineException">PDSL3012: the folder or the file cannot be written.</exception>
     public static ArtifactWriter Stage(PreparedRun run, SolvedLayers solved, string outputDirectory)
     {
         var writer = new ArtifactWriter(run, outputDirectory);
-        Directory.CreateDirectory(writer.staging);
-        writer.WriteWeights(solved);
-        return writer;
+        try
+        {
+            Directory.CreateDirectory(writer.staging);
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            throw new PipelineException(DiagnosticIds.FileFailed, $"the output folder '{outputDirectory}' cannot be made: {failure.Message.TrimEnd('.')}; check PipelineDslOutputDirectory and the rights of its folder", outputDirectory, failure);
+        }
+
+        try
+        {
+            writer.WriteWeights(solved);
+            return writer;
+        }
+        catch
+        {
+            writer.Dispose();
+            throw;
+        }
     }
 
     /// <summary>The manifest of the new artifact.</summary>
-    public Manifest Describe(SolvedLayers solved, QualityRecord? quality, string device)
+    public Manifest Describe(SolvedLayers solved, OrderedBlocks? blocks, QualityRecord? quality, string device)
     {
         var layers = solved.Layers.Values.Select(Describe).ToList();
+        long bytes = layers.Sum(layer => layer.BytesAfter) + kept.Sum(tensor => tensor.Bytes);
         return new Manifest
         {
             Recipe = run.Recipe.Name,
@@ -50,9 +69,10 @@ internal sealed class ArtifactWriter : IDisposable
             Plan = new ContentKey("plan").Add("text", LockFile.Write(run.Plan)).ToString(),
             Sources = run.Sources,
             Weights = Digest,
-            Bytes = new(run.Sources[RecipeFiles.Weights].Bytes, layers.Sum(layer => layer.BytesAfter) + kept.Sum(tensor => tensor.Bytes)),
+            Bytes = new(run.Sources[RecipeFiles.Weights].Bytes, bytes),
             Quality = quality,
             Layers = layers,
+            Elastic = blocks is null ? null : ElasticRecord.Of(blocks.Layers, blocks.Order, bytes),
             Kept = kept,
             Warnings = [.. layers.SelectMany(layer => layer.Notes.Select(note => $"{layer.Path}: {note}"))],
         };

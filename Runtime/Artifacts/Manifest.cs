@@ -50,6 +50,9 @@ public sealed record Manifest
     /// <summary>Every compressed layer, by path.</summary>
     public required IReadOnlyList<LayerRecord> Layers { get; init; }
 
+    /// <summary>The sizes that the model can be loaded in, or null when it has only one.</summary>
+    public ElasticRecord? Elastic { get; init; }
+
     /// <summary>Every tensor that is stored as it was, by name.</summary>
     public required IReadOnlyList<TensorRecord> Kept { get; init; }
 

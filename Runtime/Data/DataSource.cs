@@ -26,7 +26,7 @@ public abstract class DataSource
             ? TextSource.Open(path, Tokenizer.Open(tokenizerPath), samples, sequenceLength)
             : throw new PipelineException(
                 DiagnosticIds.BrokenData,
-                $"'{path}' is text, which needs the model's tokenizer, and there is none at {(tokenizerPath is null ? "any place: none is named" : $"'{tokenizerPath}'")}; put tokenizer.json beside the weights or name it as the recipe's 'tokenizer'",
+                $"'{path}' is text, which needs the model's tokenizer, and there is none {(tokenizerPath is null ? "beside the weights" : $"at '{tokenizerPath}'")}; put tokenizer.json beside the weights or name it as the recipe's 'tokenizer'",
                 path);
     }
 

@@ -34,9 +34,12 @@ internal sealed class LowRankWeight(LayerProblem problem)
     public void Note(string note) => notes.Add(note);
 
     /// <summary>The rank of a leading slice: as asked, but within the numerical rank.</summary>
-    public int Clip(Projection projection, int rank)
+    public int Clip(Projection projection, int rank) => Clip(projection.NumericalRank, rank);
+
+    /// <inheritdoc cref="Clip(Projection, int)"/>
+    public int Clip(int numericalRank, int rank)
     {
-        int possible = Math.Max(1, projection.NumericalRank);
+        int possible = Math.Max(1, numericalRank);
         if (rank <= possible)
         {
             return rank;

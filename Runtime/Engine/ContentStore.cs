@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using PipelineDsl.Diagnostics;
 
 namespace PipelineDsl.Runtime.Engine;
 
@@ -39,7 +40,22 @@ internal sealed class ContentStore(string folder)
     }
 
     /// <summary>Stores what <paramref name="write"/> writes to the path it is given, and returns where it now lies.</summary>
+    /// <exception cref="PipelineException">PDSL3012: the folder cannot be written to.</exception>
     public string Put(string key, Action<string> write)
+    {
+        try
+        {
+            return PutFile(key, write);
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or PipelineException { Diagnostic.Id: DiagnosticIds.FileFailed })
+        {
+            // The system's words name a temporary file that tells nobody anything.
+            string reason = ((failure as PipelineException)?.InnerException ?? failure).Message.Split(" : '")[0].TrimEnd('.');
+            throw new PipelineException(DiagnosticIds.FileFailed, $"cannot write to the cache '{folder}': {reason}; make room, or set PipelineDslCacheDirectory to another folder", folder, failure);
+        }
+    }
+
+    private string PutFile(string key, Action<string> write)
     {
         string temporary = TemporaryPath();
         try

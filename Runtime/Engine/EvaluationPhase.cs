@@ -29,15 +29,20 @@ internal sealed class EvaluationPhase(IModelPipeline pipeline, PreparedRun run, 
 
         observer.Progress($"{run.Recipe.Name}: evaluating on {evaluate.Data}");
         double before = Measure("original", () => { }, cancellation);
+        string metric = evaluate.Metric.ToString().ToLowerInvariant();
+        if (!double.IsFinite(before) || before == 0)
+        {
+            throw new PipelineException(DiagnosticIds.BrokenData, string.Create(CultureInfo.InvariantCulture, $"the original model has {metric} {before} on '{evaluate.Data}', which no loss of quality can be measured against; check the data, its targets and the model"), evaluate.DataSpan);
+        }
+
         double after = Measure(artifact, () =>
         {
             foreach (var layer in solved.Layers.Values)
             {
-                LayerInstaller.Install(layer.Unit.Layer, layer.Result.Weight, layer.Result.Bias);
+                LayerInstaller.Install(layer.Unit.Layer, layer.Result.Weight, layer.Result.Bias, pipeline.IsOnlyLookedUp(layer.Unit.Path));
             }
         }, cancellation);
         double regression = evaluate.Metric == Metric.Accuracy ? (before - after) / before : (after - before) / before;
-        string metric = evaluate.Metric.ToString().ToLowerInvariant();
         observer.Progress(string.Create(CultureInfo.InvariantCulture, $"{run.Recipe.Name}: {metric} {before:0.####} before, {after:0.####} after ({regression:+0.0%;-0.0%;0.0%})"));
         var quality = new QualityRecord(metric, before, after, regression, evaluate.MaxRegression);
         if (evaluate.MaxRegression is { } limit && !(regression <= limit))

@@ -11,7 +11,11 @@ namespace PipelineDsl.Runtime.Engine;
 /// <param name="Bias">The bias [rows], or null.</param>
 /// <param name="Statistics">What the step asked for.</param>
 /// <param name="Seed">A seed of this layer's own.</param>
-public sealed record LayerProblem(string Path, Expression Weight, Tensor? Bias, LayerStatistics Statistics, long Seed);
+public sealed record LayerProblem(string Path, Expression Weight, Tensor? Bias, LayerStatistics Statistics, long Seed)
+{
+    /// <summary>What the layer is; a linear layer unless said otherwise.</summary>
+    public LayerShape Shape { get; init; } = new(LayerKinds.Linear, Weight.Rows, Weight.Columns);
+}
 
 /// <summary>A compressed layer.</summary>
 /// <param name="Weight">The new weight; the caller owns it.</param>

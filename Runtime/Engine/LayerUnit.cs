@@ -28,7 +28,7 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
     public ModelLayer Layer => layer;
 
     /// <summary>What all its steps ask for.</summary>
-    public StatisticKinds Needs => plan.Steps.Aggregate(StatisticKinds.None, (needs, step) => needs | step.Needs);
+    public StatisticKinds Needs => plan.Steps.Aggregate(StatisticKinds.None, (needs, step) => needs | step.NeedsOf(plan.Shape));
 
     /// <summary>The content key: everything the result depends on.</summary>
     /// <param name="statistics">The digest of the layer's statistics.</param>
@@ -39,6 +39,7 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
             .Add("engine", EngineVersion)
             .Add("tensors", TensorLibrary.Version)
             .Add("device", device)
+            .Add("kind", plan.Shape.Kind.ToString())
             .Add("shape", string.Join('x', layer.Weight.shape))
             .Add("weight", run.WeightDigests[plan.Path])
             .Add("bias", run.Weights.Contains(layer.BiasName) ? run.Weights.Digest(layer.BiasName) : "")
@@ -84,7 +85,7 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
         IReadOnlyList<double> spectrum = [];
         foreach (var step in plan.Steps)
         {
-            var solution = SolverCatalog.For(step).Solve(new(plan.Path, weight, newBias ?? bias, statistics, run.Recipe.Seed), step);
+            var solution = SolverCatalog.For(step).Solve(new(plan.Path, weight, newBias ?? bias, statistics, run.Recipe.Seed) { Shape = plan.Shape }, step);
             weight.Dispose();
             weight = solution.Weight;
             newBias = solution.Bias ?? newBias;

@@ -45,6 +45,9 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
         using var solved = new SolvePhase(run, store, options, observer).Solve(Units(run), statistics, cancellation);
         clock.Finish("solve");
 
+        var blocks = new StackOrderPhase(pipeline, run, store, options, observer).Order(solved, cancellation);
+        clock.Finish("order");
+
         using var artifact = ArtifactWriter.Stage(run, solved, options.OutputDirectory);
         clock.Finish("write");
 
@@ -56,7 +59,7 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
         var quality = new EvaluationPhase(pipeline, run, store, options, observer).Measure(solved, artifact.Digest, cancellation);
         clock.Finish("evaluate");
 
-        var manifest = artifact.Describe(solved, quality, options.Device) with { Allocation = allocation };
+        var manifest = artifact.Describe(solved, blocks, quality, options.Device) with { Allocation = allocation };
         RequireBudget(manifest, recipe);
         var files = artifact.Publish(manifest, new RunFacts(clock.Phases, solved.Seconds, solved.Cached));
         observer.Record($"recipe {recipe.Name} solved={solved.Seconds.Count} cached={solved.Cached.Count}");

@@ -18,7 +18,7 @@ internal sealed class Planner(RunOptions options, IRunObserver observer)
     {
         var recipe = pipeline.Recipe;
         var files = RecipeFiles.Find(recipe, options.ProjectDirectory);
-        var weights = WeightStore.Open(files.Paths[RecipeFiles.Weights]);
+        var weights = OpenWeights(recipe, files);
         var model = UserCode.Call(recipe, "its constructor failed", pipeline.CreateModule);
         try
         {
@@ -55,6 +55,19 @@ internal sealed class Planner(RunOptions options, IRunObserver observer)
             model.Dispose();
             weights.Dispose();
             throw;
+        }
+    }
+
+    /// <summary>A folder without weights is a mistake of the recipe; a damaged file speaks for itself.</summary>
+    private static WeightStore OpenWeights(Recipe recipe, RecipeFiles files)
+    {
+        try
+        {
+            return WeightStore.Open(files.Paths[RecipeFiles.Weights]);
+        }
+        catch (PipelineException failure) when (failure.Diagnostic.Id == DiagnosticIds.MissingFile)
+        {
+            throw new PipelineException(DiagnosticIds.MissingFile, failure.Message, recipe.WeightsSpan, failure);
         }
     }
 

@@ -84,6 +84,11 @@ internal sealed class RecipeFiles
         string path = Path.GetFullPath(Path.Combine(project, name));
         if (!File.Exists(path) && !(role == Weights && Directory.Exists(path)))
         {
+            if (Directory.Exists(path))
+            {
+                throw new PipelineException(DiagnosticIds.MissingFile, $"the {role} file '{name}' is a folder; name a file", span);
+            }
+
             string folder = Path.GetDirectoryName(path)!;
             var there = Directory.Exists(folder) ? Directory.GetFiles(folder).Select(file => Path.GetFileName(file)!) : [];
             throw new PipelineException(DiagnosticIds.MissingFile, $"the {role} file '{name}' is not in the project{NearestName.Hint(Path.GetFileName(name), there)}", span);

@@ -8,6 +8,7 @@ namespace PipelineDsl.Runtime.Engine;
 /// <summary>A layer's statistics as a file of the cache.</summary>
 internal static class StatisticsFile
 {
+    private const string Access = "access";
     private const string Count = "count";
     private const string Covariance = "covariance.";
     private const string FisherCount = "fisher.count";
@@ -15,6 +16,7 @@ internal static class StatisticsFile
     private const string FisherColumns = "fisher.columns";
     private const string Gram = "gram";
     private const string InputSum = "sum";
+    private const string Norms = "norms";
 
     /// <summary>Writes statistics to a safetensors file.</summary>
     public static void Write(string path, LayerStatistics statistics)
@@ -33,11 +35,21 @@ internal static class StatisticsFile
             tensors.Add(Covariance + kind, covariance);
         }
 
+        if (statistics.InputNorms is { } norms)
+        {
+            tensors.Add(Norms, norms);
+        }
+
         if (statistics.Fisher is { } fisher)
         {
             tensors.Add(FisherCount, tensor([fisher.Count]));
             tensors.Add(FisherRows, fisher.Rows);
             tensors.Add(FisherColumns, fisher.Columns);
+        }
+
+        if (statistics.AccessCounts is { } counts)
+        {
+            tensors.Add(Access, counts);
         }
 
         SafetensorsWriter.Write(path, tensors);
@@ -52,7 +64,9 @@ internal static class StatisticsFile
             InputMoments = file.Contains(Gram) ? new(file.Read(Count)[0].item<long>(), file.Read(InputSum), file.Read(Gram)) : null,
             Covariances = file.Names.Where(name => name.StartsWith(Covariance, StringComparison.Ordinal))
                 .ToDictionary(name => Enum.Parse<StatisticKinds>(name[Covariance.Length..]), name => file.Read(name)),
+            InputNorms = file.Contains(Norms) ? file.Read(Norms) : null,
             Fisher = file.Contains(FisherRows) ? new(file.Read(FisherCount)[0].item<long>(), file.Read(FisherRows), file.Read(FisherColumns)) : null,
+            AccessCounts = file.Contains(Access) ? file.Read(Access) : null,
         };
     }
 }

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+using System.Globalization;
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Recipes;
 
@@ -16,9 +18,16 @@ internal static class UserCode
         }
         catch (Exception failure) when (failure is not (PipelineException or OperationCanceledException or RunFailedException))
         {
-            string place = failure.StackTrace?.Split('\n').FirstOrDefault(line => line.Contains(" in ", StringComparison.Ordinal))?.Trim() ?? "";
-            throw new PipelineException(DiagnosticIds.ModelFailed, $"model '{recipe.Model}': {what}: {FirstLine(failure)} {place}".TrimEnd(), recipe.Span, failure);
+            throw new PipelineException(DiagnosticIds.ModelFailed, $"model '{recipe.Model}': {what}: {FirstLine(failure)}{PlaceOf(failure)}", recipe.Span, failure);
         }
+    }
+
+    /// <summary>The innermost line of code that is not this library's own.</summary>
+    private static string PlaceOf(Exception failure)
+    {
+        var frame = new StackTrace(failure, fNeedFileInfo: true).GetFrames()
+            .FirstOrDefault(frame => frame.GetFileName() is not null && frame.GetMethod()?.Module != typeof(UserCode).Module);
+        return frame is null ? "" : $" (at {frame.GetFileName()}:{frame.GetFileLineNumber().ToString(CultureInfo.InvariantCulture)})";
     }
 
     private static string FirstLine(Exception failure) => failure.Message.Split('\n')[0].Trim();

@@ -21,7 +21,7 @@ public static class AtomicFile
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
-            throw new PipelineException(DiagnosticIds.FileFailed, $"cannot write '{path}': {failure.Message}; check the free space and the rights of the folder", path, failure);
+            throw new PipelineException(DiagnosticIds.FileFailed, $"cannot write '{path}': {Reason(failure)}; check the free space and the rights of the folder", path, failure);
         }
         finally
         {
@@ -31,6 +31,9 @@ public static class AtomicFile
             }
         }
     }
+
+    /// <summary>What the system says, without the temporary name that it says it of.</summary>
+    private static string Reason(Exception failure) => failure.Message.Split(" : '")[0].TrimEnd('.');
 
     private static void WriteThrough(string path, Action<Stream> write)
     {

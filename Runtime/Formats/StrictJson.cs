@@ -28,7 +28,7 @@ internal static class StrictJson
         }
         catch (JsonException failure)
         {
-            throw new PipelineException(id, $"'{path}' is not {what}: {failure.Message}; get or write the file again", PlaceOf(path, failure), failure);
+            throw new PipelineException(id, $"'{path}' is not {what}: {Reason(failure)}; get or write the file again", PlaceOf(path, failure), failure);
         }
         catch (Exception failure) when (failure is InvalidOperationException or KeyNotFoundException or FormatException)
         {
@@ -41,10 +41,17 @@ internal static class StrictJson
         element.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
 
     /// <summary>A string property that must be there.</summary>
-    public static string Text(this JsonElement element, string name) => element.GetProperty(name).Text();
+    public static string Text(this JsonElement element, string name) => element.Get(name).Text();
+
+    /// <summary>A property that must be there.</summary>
+    public static JsonElement Get(this JsonElement element, string name) =>
+        element.TryGetProperty(name, out var value) ? value : throw new FormatException($"'{name}' is not there");
 
     /// <summary>A value that must be a string.</summary>
     public static string Text(this JsonElement element) => element.GetString() ?? throw new FormatException("null where a string is needed");
+
+    /// <summary>What is wrong, without the place, which the diagnostic has already.</summary>
+    private static string Reason(JsonException failure) => failure.Message.Split(" LineNumber:")[0].TrimEnd('.');
 
     private static SourceSpan PlaceOf(string path, JsonException failure)
     {

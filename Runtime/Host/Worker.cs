@@ -30,7 +30,7 @@ internal static class Worker
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
-            observer.Report(new(DiagnosticIds.FileFailed, Severity.Error, $"{failure.Message} Free the disk or the file and build again; finished layers are kept", SourceSpan.StartOf(request.OutputDirectory)));
+            observer.Report(new(DiagnosticIds.FileFailed, Severity.Error, $"{failure.Message.TrimEnd('.')}; make room or free the file and build again, finished layers are kept", SourceSpan.StartOf(request.OutputDirectory)));
             return false;
         }
     }

@@ -10,8 +10,9 @@ namespace PipelineDsl.Runtime.Models;
 /// <remarks>
 /// TorchSharp's layers are sealed, so a layer keeps its own object. A dense result becomes its weight. In a
 /// product, the left factor becomes the weight and a hook multiplies by the right factor first. In a sum, the dense part is
-/// the weight and a hook adds the products. Factors are buffers of the layer, so that they move with it. Tables and
-/// convolutions run dense. Hooks run on <c>call</c>, not on <c>forward</c>.
+/// the weight and a hook adds the products. Factors are buffers of the layer, so that they move with it. A low-rank table runs dense unless it is
+/// known that the model only looks rows up: a tied output layer reads the weight itself. Then the narrow rows become its weight and a
+/// hook widens what was looked up. Hooks run on <c>call</c>, not on <c>forward</c>.
 /// </remarks>
 internal static class LayerInstaller
 {
@@ -19,27 +20,54 @@ internal static class LayerInstaller
     /// <param name="layer">The layer.</param>
     /// <param name="weight">The new weight, [rows, columns] of the layer.</param>
     /// <param name="bias">The new bias [rows], or null to leave the old one.</param>
-    public static void Install(ModelLayer layer, Expression weight, Tensor? bias)
+    /// <param name="onlyLookedUp">Whether the model uses a table through <c>call</c> alone; no matter for other layers.</param>
+    public static void Install(ModelLayer layer, Expression weight, Tensor? bias, bool onlyLookedUp)
     {
         using var scope = NewDisposeScope();
         using var noGradients = no_grad();
         var device = layer.Weight.device;
-        if (layer.Module is Linear linear)
+        switch (layer.Module)
         {
-            InstallLinear(linear, RunnableForm.Of(weight), device);
-            if (bias is not null)
-            {
-                InstallBias(linear, bias.to(device));
-            }
+            case Linear linear:
+                InstallLinear(linear, RunnableForm.Of(weight), device);
+                if (bias is not null)
+                {
+                    InstallBias(linear, bias.to(device));
+                }
+
+                break;
+            case Conv2d convolution:
+                ConvolutionInstaller.Install(convolution, weight, bias);
+                break;
+            case Embedding table when onlyLookedUp:
+                InstallTable(table, weight);
+                break;
+            default:
+                layer.Weight.copy_(weight.Materialize());
+                break;
         }
-        else
+    }
+
+    private static void InstallTable(Embedding table, Expression weight)
+    {
+        var (factored, mean) = weight is Shifted shifted ? (shifted.Inner, shifted.Row) : (weight, null);
+        var before = table.weight!;
+        if (factored is not Product factors || factors.Left.Columns >= factors.Columns)
         {
-            layer.Weight.copy_(weight.Materialize().reshape(layer.Weight.shape));
-            if (bias is not null)
-            {
-                ((Conv2d)layer.Module).bias!.copy_(bias);
-            }
+            before.copy_(weight.Materialize());
+            return;
         }
+
+        table.register_buffer("widen", Own(factors.Right.Materialize().mT.to(before.dtype, before.device)));
+        if (mean is not null)
+        {
+            table.register_buffer("mean", Own(mean.to(before.dtype, before.device)));
+        }
+
+        bool shift = mean is not null;
+        table.weight = new Parameter(Own(factors.Left.Materialize().to(before.dtype, before.device)), requires_grad: false);
+        before.Dispose();
+        table.register_forward_hook((module, _, rows) => nn.functional.linear(rows, module.get_buffer("widen")!, shift ? module.get_buffer("mean") : null));
     }
 
     private static void InstallLinear(Linear linear, RunnableForm form, Device device)

@@ -47,8 +47,13 @@ public sealed record ModelLayer(string Path, nn.Module Module)
     };
 
     /// <summary>The weight seen as a matrix, or null for a module without one.</summary>
-    public LayerShape? Shape => Kind == LayerKinds.None ? null : new(Kind, Weight.shape[0], Weight.numel() / Math.Max(1, Weight.shape[0]));
+    public LayerShape? Shape => Kind == LayerKinds.None ? null : ShapeOf(Weight.shape);
 
     /// <summary>The module as the recipe's rules see it.</summary>
     public LayerCandidate ToCandidate() => new(Path, Module.GetType().Name, Kind, Shape);
+
+    private LayerShape ShapeOf(long[] weight) => new(Kind, weight[0], weight.Skip(1).Aggregate(1L, (columns, size) => columns * size))
+    {
+        Kernel = Module is Conv2d convolution ? new(weight[2], weight[3], convolution.groups) : null,
+    };
 }

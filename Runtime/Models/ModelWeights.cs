@@ -18,9 +18,11 @@ internal static class ModelWeights
         var state = model.state_dict();
         var parameters = model.named_parameters().Select(item => item.name).ToHashSet(StringComparer.Ordinal);
         var missing = state.Keys.Where(name => !weights.Names.Contains(name)).ToLookup(parameters.Contains);
+        var unused = weights.Names.Where(name => !state.ContainsKey(name)).ToList();
         if (missing[true].FirstOrDefault() is { } absent)
         {
-            throw Unfit(recipe, $"'{recipe.Weights}' has no tensor for {missing[true].Count()} of the model's parameters, first '{absent}'{NearestName.Hint(absent, weights.Names)}; name the model's members as the weights name their tensors");
+            string near = NearestName.Find(absent, unused) is { } name ? $", which may be '{name}' there" : "";
+            throw Unfit(recipe, $"'{recipe.Weights}' has no tensor for {missing[true].Count()} of the model's parameters, first '{absent}'{near}; name the model's members as the weights name their tensors");
         }
 
         foreach (string name in missing[false])
@@ -28,7 +30,6 @@ internal static class ModelWeights
             observer.Report(new(DiagnosticIds.WeightsDoNotFitModel, Severity.Warning, $"'{recipe.Weights}' has no tensor for the buffer '{name}'; it keeps what the constructor gave it", recipe.WeightsSpan));
         }
 
-        var unused = weights.Names.Where(name => !state.ContainsKey(name)).ToList();
         if (unused.Count > 0)
         {
             observer.Report(new(DiagnosticIds.WeightsDoNotFitModel, Severity.Warning, $"the model has no place for {unused.Count} tensors of '{recipe.Weights}', first '{unused[0]}'; they are left out of the artifact", recipe.WeightsSpan));
@@ -43,6 +44,21 @@ internal static class ModelWeights
 
             using var source = weights.Read(name);
             tensor.copy_(source);
+            if (parameters.Contains(name))
+            {
+                RequireFinite(tensor, name, recipe);
+            }
+        }
+    }
+
+    /// <summary>Buffers may hold infinity, as masks do; a parameter that does makes every figure of the run worthless.</summary>
+    private static void RequireFinite(Tensor parameter, string name, Recipe recipe)
+    {
+        using var finite = parameter.isfinite();
+        using var all = finite.all();
+        if (!all.item<bool>())
+        {
+            throw new PipelineException(DiagnosticIds.BrokenWeights, $"'{name}' in '{recipe.Weights}' holds values that are no finite numbers (NaN or infinity); get or write the weights again", recipe.WeightsSpan);
         }
     }
 

@@ -12,6 +12,8 @@ internal sealed class InputSums(string leader, StatisticKinds kinds, long column
 {
     private readonly InputAccumulator? moments = kinds.HasFlag(StatisticKinds.InputMoments) ? new(columns) : null;
 
+    private readonly InputNormAccumulator? norms = kinds.HasFlag(StatisticKinds.InputNorms) ? new(columns) : null;
+
     private readonly Dictionary<StatisticKinds, CovarianceAccumulator> covariances = new[]
     {
         StatisticKinds.ContextCovariance, StatisticKinds.ContextCovarianceSignedMax, StatisticKinds.ContextCovarianceUnscaled,
@@ -26,6 +28,9 @@ internal sealed class InputSums(string leader, StatisticKinds kinds, long column
     /// <summary>The moments, or null when not asked for; the caller owns the tensors.</summary>
     public InputMoments? Moments => moments is null ? null : new(moments.Count, moments.Sum.alias(), moments.Gram.alias());
 
+    /// <summary>The mean norms, or null when not asked for; the caller owns the tensor.</summary>
+    public Tensor? Norms => norms?.Mean();
+
     /// <summary>The covariances asked for; the caller owns the tensors.</summary>
     public IReadOnlyDictionary<StatisticKinds, Tensor> Covariances => covariances.ToDictionary(item => item.Key, item => item.Value.Mean());
 
@@ -34,6 +39,7 @@ internal sealed class InputSums(string leader, StatisticKinds kinds, long column
     {
         using var scope = NewDisposeScope();
         moments?.Add(x.reshape(-1, x.shape[^1]));
+        norms?.Add(x);
         foreach (var covariance in covariances.Values)
         {
             for (long i = 0; i < x.shape[0]; i++)
@@ -47,6 +53,7 @@ internal sealed class InputSums(string leader, StatisticKinds kinds, long column
     public void Dispose()
     {
         moments?.Dispose();
+        norms?.Dispose();
         foreach (var covariance in covariances.Values)
         {
             covariance.Dispose();

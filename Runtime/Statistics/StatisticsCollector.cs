@@ -4,6 +4,7 @@ using PipelineDsl.Runtime.Models;
 using PipelineDsl.Runtime.Native;
 using PipelineDsl.Runtime.Numerics;
 using TorchSharp;
+using TorchSharp.Modules;
 
 using static TorchSharp.torch;
 
@@ -16,14 +17,17 @@ namespace PipelineDsl.Runtime.Statistics;
 /// </remarks>
 internal sealed class StatisticsCollector : IDisposable
 {
-    private const StatisticKinds AnyCovariance =
-        StatisticKinds.ContextCovariance | StatisticKinds.ContextCovarianceSignedMax | StatisticKinds.ContextCovarianceUnscaled;
+    private const StatisticKinds AnySum =
+        StatisticKinds.InputMoments | StatisticKinds.InputNorms | StatisticKinds.ContextCovariance | StatisticKinds.ContextCovarianceSignedMax | StatisticKinds.ContextCovarianceUnscaled;
+
+    private const StatisticKinds AnyInput = AnySum | StatisticKinds.AccessCounts;
 
     private readonly IModelPipeline pipeline;
     private readonly nn.Module model;
     private readonly IReadOnlyDictionary<string, StatisticKinds> needs;
     private readonly Dictionary<string, InputSums> inputs = [];
     private readonly Dictionary<string, FisherAccumulator> fisher = [];
+    private readonly Dictionary<string, AccessCounter> accesses = [];
     private readonly Dictionary<string, Tensor> leaders = [];
     private readonly bool share;
     private string? latestLeader;
@@ -80,6 +84,11 @@ internal sealed class StatisticsCollector : IDisposable
         {
             sums.Dispose();
         }
+
+        foreach (var counter in accesses.Values)
+        {
+            counter.Dispose();
+        }
     }
 
     private IEnumerable<ModelLayer> LayersThatNeed(StatisticKinds kinds) =>
@@ -87,13 +96,13 @@ internal sealed class StatisticsCollector : IDisposable
 
     private void CollectInputs(IEnumerable<Batch> batches, CancellationToken cancellation)
     {
-        var layers = LayersThatNeed(AnyCovariance | StatisticKinds.InputMoments).ToList();
+        var layers = LayersThatNeed(AnyInput).ToList();
         if (layers.Count == 0)
         {
             return;
         }
 
-        var hooks = layers.Select(layer => ((nn.Module<Tensor, Tensor>)layer.Module).register_forward_pre_hook((_, x) => Observe(layer, x))).ToList();
+        var hooks = layers.Select(layer => ((nn.Module<Tensor, Tensor>)layer.Module).register_forward_pre_hook(ObserverOf(layer))).ToList();
         try
         {
             using var noGradients = no_grad();
@@ -114,6 +123,42 @@ internal sealed class StatisticsCollector : IDisposable
             hooks.ForEach(hook => hook.remove());
             ForgetBatch();
         }
+    }
+
+    private Func<nn.Module<Tensor, Tensor>, Tensor, Tensor> ObserverOf(ModelLayer layer) => layer.Module switch
+    {
+        Embedding => (_, ids) => Count(layer, ids),
+        Conv2d convolution => (_, x) => AddPatches(layer, ConvolutionGeometry.Of(convolution), x),
+        _ => (_, x) => Observe(layer, x),
+    };
+
+    private Tensor Count(ModelLayer layer, Tensor ids)
+    {
+        if (!accesses.TryGetValue(layer.Path, out var counter))
+        {
+            accesses[layer.Path] = counter = new AccessCounter(layer.Shape!.Rows);
+        }
+
+        counter.Add(ids);
+        return ids;
+    }
+
+    /// <summary>Sample by sample: the patches of an image take many times its memory. Two convolutions rarely share theirs.</summary>
+    private Tensor AddPatches(ModelLayer layer, ConvolutionGeometry geometry, Tensor x)
+    {
+        if (!inputs.TryGetValue(layer.Path, out var sums))
+        {
+            inputs[layer.Path] = sums = new InputSums(layer.Path, needs[layer.Path], layer.Shape!.Columns);
+        }
+
+        using var scope = NewDisposeScope();
+        foreach (var sample in x.dim() == 3 ? [x] : x.split(1))
+        {
+            using var patches = geometry.Patches(sample);
+            sums.Add(patches);
+        }
+
+        return x;
     }
 
     private Tensor Observe(ModelLayer layer, Tensor x)
@@ -219,7 +264,8 @@ internal sealed class StatisticsCollector : IDisposable
         var result = new Dictionary<string, LayerStatistics>(StringComparer.Ordinal);
         foreach (var (path, need) in needs.Where(need => need.Value != StatisticKinds.None))
         {
-            bool reached = ((need & (AnyCovariance | StatisticKinds.InputMoments)) == 0 || inputs.ContainsKey(path)) &&
+            bool reached = ((need & AnySum) == 0 || inputs.ContainsKey(path)) &&
+                ((need & StatisticKinds.AccessCounts) == 0 || accesses.ContainsKey(path)) &&
                 ((need & StatisticKinds.Fisher) == 0 || fisher.ContainsKey(path));
             if (!reached)
             {
@@ -230,7 +276,9 @@ internal sealed class StatisticsCollector : IDisposable
             {
                 InputMoments = inputs.GetValueOrDefault(path)?.Moments,
                 Covariances = inputs.GetValueOrDefault(path)?.Covariances ?? new Dictionary<StatisticKinds, Tensor>(),
+                InputNorms = inputs.GetValueOrDefault(path)?.Norms,
                 Fisher = fisher.TryGetValue(path, out var sums) ? new(sums.Count, sums.Rows(), sums.Columns()) : null,
+                AccessCounts = accesses.GetValueOrDefault(path)?.Counts.alias(),
             };
         }
 

@@ -28,6 +28,9 @@ internal static class ExpressionReader
             "grid" => Grid.Read(description),
             "product" => Product.Read(description),
             "scaled" => Scaled.Read(description),
+            "shifted" => Shifted.Read(description),
+            "signLowRank" => SignLowRank.Read(description),
+            "spatial" => SpatialKernel.Read(description),
             "sum" => Sum.Read(description),
             var form => throw new InvalidDataException($"unknown weight form '{form}'"),
         };

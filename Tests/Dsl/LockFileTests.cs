@@ -10,7 +10,7 @@ public sealed class LockFileTests
     {
         string[] lines = LockFile.Write(PlanOf(("b", 4), ("a", 2))).TrimEnd().Split('\n');
         lines.Count(line => line.StartsWith("  a:", StringComparison.Ordinal) || line.StartsWith("  b:", StringComparison.Ordinal)).ShouldBe(2);
-        lines.ShouldContain("  a: { bytes: 512, bytesAfter: 192, shape: 16x8, steps: 'decompose { keepRatio: 0, orientation: weight, rank: 2 }' }");
+        lines.ShouldContain($"  a: {{ bytes: 512, bytesAfter: 192, shape: 16x8, steps: '{new Decompose { Rank = 2 }}' }}");
         lines.ShouldContain("totals: { bytes: 1024, bytesAfter: 576 }");
     }
 
@@ -28,6 +28,11 @@ public sealed class LockFileTests
     [Fact]
     public void New_and_lost_layers_are_named() =>
         LockFile.Differences(LockFile.Write(PlanOf(("a", 2))), LockFile.Write(PlanOf(("b", 2)))).ShouldBe(["layer 'a' is gone", "layer 'b' is new"]);
+
+    [Fact]
+    public void Digests_are_shortened() =>
+        LockFile.Differences($"digests:\n  weights: sha256:{new string('a', 64)}\n", $"digests:\n  weights: sha256:{new string('b', 64)}\n")
+            .ShouldBe(["digests.weights: was sha256:aaaaaaaaaaaa…, is sha256:bbbbbbbbbbbb…"]);
 
     [Fact]
     public void Windows_line_ends_make_no_difference() =>

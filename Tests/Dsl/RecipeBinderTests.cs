@@ -21,6 +21,8 @@ public sealed class RecipeBinderTests
     {
         Bind("recipe: a\nextends: b\n", out var problems, "recipe: b\nextends: a\n").ShouldBeNull();
         problems.ShouldHaveSingleItem().Message.ShouldBe("recipes extend each other in a circle: a → b → a; let one of them stand alone");
+        Bind("recipe: b\nextends: a\n", out problems, "recipe: a\nextends: b\n").ShouldBeNull();
+        problems.ShouldBeEmpty("a circle is one mistake");
     }
 
     [Fact]

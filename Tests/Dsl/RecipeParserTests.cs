@@ -94,7 +94,7 @@ public sealed class RecipeParserTests
     [InlineData("- match: head\n    keep:", "- head", 15, 5, DiagnosticIds.BrokenYaml, "write '- match: <layers>'")]
     [InlineData("corda: {", "coda: {", 11, 5, DiagnosticIds.UnknownMethod, "did you mean 'corda'?")]
     [InlineData("corda: {", "Corda: {", 11, 5, DiagnosticIds.UnknownMethod, "did you mean 'corda'?")]
-    [InlineData("corda: {", "magic: {", 11, 5, DiagnosticIds.UnknownMethod, "there are corda, decompose, keep, quantize")]
+    [InlineData("corda: {", "magic: {", 11, 5, DiagnosticIds.UnknownMethod, "there is no step 'magic'; there are ")]
     [InlineData("rank: 24", "rank: 0", 11, 20, DiagnosticIds.InvalidValue, "'rank' is 0; it must be at least 1")]
     [InlineData("rank: 24", "rank: 2147483648", 11, 20, DiagnosticIds.InvalidValue, "'rank' is '2147483648'")]
     [InlineData("rank: 24", "rank: 24, rank: 25", 11, 24, DiagnosticIds.DuplicateKey, "'rank' stands here again")]
@@ -109,7 +109,10 @@ public sealed class RecipeParserTests
     [InlineData("seed: 42", "seed: &s 42", 7, 7, DiagnosticIds.BrokenYaml, "an anchor stands here")]
     [InlineData("seed: 42", "seed: !!int 42", 7, 7, DiagnosticIds.BrokenYaml, "a tag stands here")]
     [InlineData("keep: {}", "keep: {}\n---\nrecipe: other", 15, 1, DiagnosticIds.BrokenYaml, "second document")]
-    [InlineData("seed: 42", "seed: 42\n\tx: 1", 7, 7, DiagnosticIds.BrokenYaml, "this is not YAML")]
+    [InlineData("seed: 42", "seed: 42\n\tx: 1", 8, 1, DiagnosticIds.BrokenYaml, "this is not YAML: a tab indents this line; YAML is indented with spaces")]
+    [InlineData("    keep: {}", "  \tkeep: {}", 14, 3, DiagnosticIds.BrokenYaml, "a tab indents this line")]
+    [InlineData("sequenceLength: 128 }", "sequenceLength: 128", 8, 69, DiagnosticIds.BrokenYaml, "close every brace, bracket and quote that is open")]
+    [InlineData("match: head", "match: *.head", 15, 12, DiagnosticIds.BrokenYaml, "an alias stands here, because '*.head' is not in quotes; write \"*.head\"")]
     [InlineData("seed: 42", "? [a, b]\n: 1", 7, 3, DiagnosticIds.BrokenYaml, "a key is a list")]
     public void A_mistake_is_found_at_its_place(string right, string wrong, int line, int column, string id, string part)
     {

@@ -65,6 +65,15 @@ public sealed class RecipeResolverTests
     }
 
     [Fact]
+    public void Each_step_of_a_rule_says_what_it_works_on()
+    {
+        Resolve(out var problems, Rule("norm", new Corda { Rank = 2 }, new Quantize()));
+        problems.ShouldHaveSingleItem().Message.ShouldStartWith("'corda' works on Linear only, 'quantize' works on Linear, Embedding and Conv2d only, and 'norm' matches 'norm' (LayerNorm)");
+        Resolve(out problems, Rule("norm", new Decompose { Rank = 2 }, new Quantize()));
+        problems.ShouldHaveSingleItem().Message.ShouldStartWith("'decompose' and 'quantize' work on Linear, Embedding and Conv2d only, and 'norm'");
+    }
+
+    [Fact]
     public void A_mistake_that_many_layers_share_is_said_once()
     {
         Resolve(out var problems, Rule("{a,b}", new Decompose { Rank = 99 }));

@@ -30,7 +30,7 @@ public sealed class StepCatalogTests
     }
 
     [Fact]
-    public void A_step_describes_itself_as_yaml() => new Decompose { Rank = 24, Orientation = Orientation.Context }.ToString().ShouldBe("decompose { keepRatio: 0, orientation: context, rank: 24 }");
+    public void A_step_describes_itself_as_yaml() => new Decompose { Rank = 24, Orientation = Orientation.Context }.ToString().ShouldBe("decompose { convForm: channelWise, keepRatio: 0, orientation: context, rank: 24 }");
 
     private static object Allowed(SettingDescriptor setting) =>
         setting.Type.IsEnum ? Enum.GetValues(setting.Type).Cast<object>().Last()

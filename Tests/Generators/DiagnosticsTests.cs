@@ -14,7 +14,7 @@ public sealed class DiagnosticsTests
     [InlineData("groupSize: 16", "groupSize: 100", "tiny.recipe.yaml(8,37) PDSL1011: a group of 100 is longer than a row of 64; use at most 64 or say 'granularity: channel' (layer 'model.layers.*.q_proj')")]
     [InlineData("**.mlp.*", "model.layers.*.mlp.upp", "tiny.recipe.yaml(9,12) PDSL1012: 'model.layers.*.mlp.upp' matches no member of the model; did you mean 'model.layers.*.mlp.up'?")]
     [InlineData("**.mlp.*", "model.norm", "tiny.recipe.yaml(9,12) PDSL0001: 'quantize' works on Linear, Embedding and Conv2d only, and 'model.norm' matches 'model.norm' (LayerNorm); name a layer that has a weight of that kind")]
-    [InlineData("**.mlp.*", "**.q_proj", "tiny.recipe.yaml(10,5) PDSL1008: 'model.layers.*.q_proj' gets 'quantize' here and 'quantize' at /project/tiny.recipe.yaml(8,5), which exclude each other; narrow one of the patterns or add 'keep'")]
+    [InlineData("**.mlp.*", "**.q_proj", "tiny.recipe.yaml(10,5) PDSL1008: 'model.layers.*.q_proj' gets 'quantize' here and 'quantize' on line 8, which exclude each other; narrow one of the patterns or add 'keep'")]
     [InlineData("model: Stories.StoryLlama", "model: Stories.StoryLama", "tiny.recipe.yaml(2,8) PDSL1013: there is no model 'Stories.StoryLama' in the project; did you mean 'Stories.StoryLlama'?")]
     [InlineData("model: Stories.StoryLlama", "model: StoryLlama", "tiny.recipe.yaml(2,8) PDSL1013: there is no model 'StoryLlama' in the project; did you mean 'Stories.StoryLlama'?")]
     [InlineData("weights: weights/", "weights: ../weights/", "tiny.recipe.yaml(3,10) PDSL1018: '../weights/stories.safetensors' leaves the project; name a file inside it, or set the property PipelineDslAllowOutsidePaths to true")]
@@ -41,7 +41,7 @@ public sealed class DiagnosticsTests
     [Theory]
     [InlineData("Rank = 16", "Rank = 200", "Mlp.cs(14,23) PDSL1009: rank 200 exceeds min(in=64, out=128); use at most 64 (layer 'fc1')")]
     [InlineData("Bits = 8", "Bits = 9", "Mlp.cs(15,22) PDSL1004: 'bits' is 9; it must be from 2 to 8")]
-    [InlineData("[Quantize(Bits = 8)]", "[Decompose(Rank = 3)]", "Mlp.cs(15,6) PDSL1008: 'fc1' gets 'decompose' here and 'decompose' at /project/Mlp.cs(14,6), which exclude each other; narrow one of the patterns or add 'keep'")]
+    [InlineData("[Quantize(Bits = 8)]", "[Decompose(Rank = 3)]", "Mlp.cs(15,6) PDSL1008: 'fc1' gets 'decompose' here and 'decompose' on line 14, which exclude each other; narrow one of the patterns or add 'keep'")]
     [InlineData("small-mlp", "small mlp", "Mlp.cs(9,9) PDSL1004: the recipe's name is 'small mlp'; use letters, digits, '-' and '_', at most 100 of them")]
     [InlineData("Weights = \"weights/mlp.safetensors\", ", "", "Mlp.cs(9,2) PDSL1005: the recipe has no weights; add Weights = \"<file>\" with a safetensors file or folder")]
     [InlineData("weights/mlp.safetensors", "/weights/mlp.safetensors", "Mlp.cs(9,32) PDSL1018: '/weights/mlp.safetensors' leaves the project; name a file inside it, or set the property PipelineDslAllowOutsidePaths to true")]
@@ -90,7 +90,7 @@ public sealed class DiagnosticsTests
     {
         const string smaller = "recipe: smaller\nextends: small-mlp\nsteps:\n  - match: fc1\n    quantize: { bits: 3 }\n";
         var result = new GeneratorRun().Source("Mlp.cs", Models.Mlp).Recipe("smaller.recipe.yaml", smaller).Run();
-        result.Diagnostics.ShouldBe(["smaller.recipe.yaml(4,12) PDSL1017: 'fc1' follows this rule instead of the one at /project/Mlp.cs(14,6)"]);
+        result.Diagnostics.ShouldBe(["smaller.recipe.yaml(4,12) PDSL1017: 'fc1' follows this rule instead of the one in Mlp.cs on line 14"]);
         result.Raw.Diagnostics.Single().Severity.ShouldBe(DiagnosticSeverity.Info);
         result.File("Digits.SmallerPipeline.g.cs").ShouldContain("Written.Rule(\"fc1\", 1, ");
     }
@@ -140,5 +140,5 @@ public sealed class DiagnosticsTests
         }
     }
 
-    private static string RepositoryRoot([System.Runtime.CompilerServices.CallerFilePath] string file = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(file)!, "..", ".."));
+    internal static string RepositoryRoot([System.Runtime.CompilerServices.CallerFilePath] string file = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(file)!, "..", ".."));
 }

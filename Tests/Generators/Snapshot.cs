@@ -7,6 +7,17 @@ internal static class Snapshot
 {
     private const string Update = "PIPELINEDSL_UPDATE_SNAPSHOTS";
 
+    /// <summary>Compares a whole file with what it should be.</summary>
+    public static void CheckFile(string path, string found, string expected)
+    {
+        if (Environment.GetEnvironmentVariable(Update) == "1")
+        {
+            File.WriteAllText(path, found = expected);
+        }
+
+        found.ShouldBe(expected, $"{Path.GetFileName(path)} is out of date; run the test with {Update}=1");
+    }
+
     public static void Check(string text, [CallerFilePath] string file = "", [CallerMemberName] string method = "")
     {
         string path = Path.Combine(Path.GetDirectoryName(file)!, $"{Path.GetFileNameWithoutExtension(file)}.{method}.verified.txt");

@@ -119,7 +119,7 @@ internal sealed class MappingReader
         }
 
         bool isText = setting.Type == typeof(string) || setting.Type.IsEnum;
-        string problem = $"'{setting.Name}' is the text \"{written.Text}\"; write {setting.RangeText}, without quotes";
+        string problem = $"'{setting.Name}' is the text \"{written.Text}\"; it must be {setting.RangeText}, without quotes";
         if ((isText || ((YamlScalar)node).IsPlain) && setting.TryParse(written.Text, out value, out problem))
         {
             return true;

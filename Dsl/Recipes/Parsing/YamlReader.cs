@@ -38,9 +38,9 @@ internal static class YamlReader
     private static YamlNode? ReadEvents(string text, string path, Action<RecipeDiagnostic> report)
     {
         var tree = new YamlTree(path, report);
+        var parser = new Parser(new StringReader(text.TrimStart('\uFEFF')));
         try
         {
-            var parser = new Parser(new StringReader(text.TrimStart('\uFEFF')));
             while (!tree.IsStopped && parser.MoveNext())
             {
                 Add(tree, parser.Current!, path);
@@ -48,13 +48,15 @@ internal static class YamlReader
         }
         catch (YamlException problem)
         {
-            string reason = problem.Message.TrimEnd('.');
-            tree.Stop($"this is not YAML: {reason}", SpanOf(path, problem.Start, problem.End));
+            var (reason, span) = problem.Message.Contains("tab") && TabIndentation(text, path, parser) is { } tab
+                ? ("a tab indents this line; YAML is indented with spaces", tab)
+                : (problem.Message.TrimEnd('.'), SpanOf(path, problem.Start, problem.End));
+            tree.Stop($"this is not YAML: {reason}", span);
         }
         catch (Exception problem) when (problem is ArgumentException or InvalidOperationException or FormatException or ArithmeticException or IndexOutOfRangeException)
         {
-            // The library's scanner lets a few inputs through to its internals.
-            tree.Stop($"this is not YAML: {problem.Message}", SourceSpan.StartOf(path));
+            // The library's scanner lets a few inputs, mostly brackets that do not close, through to its internals.
+            tree.Stop("this is not YAML: it cannot be read on from here; close every brace, bracket and quote that is open", EndOf(parser, path));
         }
 
         return tree.Root;
@@ -76,9 +78,9 @@ internal static class YamlReader
             case Scalar scalar:
                 tree.AddScalar(new(scalar.Value, scalar.Style == ScalarStyle.Plain, span));
                 break;
-            case AnchorAlias:
-                tree.Refuse("an alias", span);
-                tree.AddScalar(new("", true, span));
+            case AnchorAlias alias:
+                tree.RefuseAlias(alias.Value.ToString(), span);
+                tree.AddScalar(new("*" + alias.Value, false, span));
                 break;
             case SequenceStart:
                 tree.Open(new YamlSequence([], span));
@@ -91,6 +93,26 @@ internal static class YamlReader
                 break;
         }
     }
+
+    /// <summary>The first line from where the parser stands that a tab indents: the library names the start of the text instead.</summary>
+    private static SourceSpan? TabIndentation(string text, string path, Parser parser)
+    {
+        string[] lines = text.Split('\n');
+        for (int line = EndOf(parser, path).Line - 1; line < lines.Length; line++)
+        {
+            int column = lines[line].Length - lines[line].TrimStart(' ').Length;
+            if (column < lines[line].Length && lines[line][column] == '\t')
+            {
+                return new(path, line + 1, column + 1, line + 1, column + 2);
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>Where the last thing that could be read ends.</summary>
+    private static SourceSpan EndOf(Parser parser, string path) =>
+        parser.Current is { } last ? SpanOf(path, last.End, last.End) : SourceSpan.StartOf(path);
 
     private static SourceSpan SpanOf(string path, Mark start, Mark end) =>
         new(path, Clamp(start.Line), Clamp(start.Column), Clamp(end.Line), Clamp(end.Column));

@@ -68,6 +68,9 @@ internal sealed class YamlTree(string path, Action<RecipeDiagnostic> report)
 
     public void Refuse(string what, SourceSpan span) => Report($"{what} stands here; recipes are plain data: write the value itself", span);
 
+    /// <summary>What looks like an alias is usually a pattern that begins with a star.</summary>
+    public void RefuseAlias(string name, SourceSpan span) => Report($"an alias stands here, because '*{name}' is not in quotes; write \"*{name}\"", span);
+
     public void Stop(string message, SourceSpan span)
     {
         Report(message, span);

@@ -39,6 +39,9 @@ public sealed class Corda : Decompose
     public double LoraAlpha { get; set; }
 
     /// <inheritdoc/>
+    public override LayerKinds AppliesTo => LayerKinds.Linear;
+
+    /// <inheritdoc/>
     public override StatisticKinds Needs => SampleNormalization switch
     {
         SampleNormalization.Max => StatisticKinds.ContextCovarianceSignedMax,

@@ -19,11 +19,14 @@ public class Decompose : Step
     /// <summary>The metric of the decomposition.</summary>
     public Orientation Orientation { get; set; }
 
+    /// <summary>How the kernel of a convolution is cut in two.</summary>
+    public ConvForm ConvForm { get; set; }
+
     /// <inheritdoc/>
     public override Stage Stage => Stage.Decompose;
 
     /// <inheritdoc/>
-    public override LayerKinds AppliesTo => LayerKinds.Linear;
+    public override LayerKinds AppliesTo => LayerKinds.All;
 
     /// <inheritdoc/>
     public override StatisticKinds Needs => Orientation switch
@@ -38,10 +41,22 @@ public class Decompose : Step
     public override bool IsOpen => Rank == 0 && KeepRatio == 0 && !ReplacesNothing;
 
     /// <inheritdoc/>
-    public override bool ReplacesBias => Orientation == Orientation.Output;
+    public override bool ReplacesBias(LayerShape layer) => Orientation == Orientation.Output && layer.Kind != LayerKinds.Embedding;
+
+    /// <summary>Whether a table of this shape keeps the mean of its rows beside the factors.</summary>
+    public bool KeepsMean(LayerShape layer) => layer.Kind == LayerKinds.Embedding && Orientation == Orientation.Output;
+
+    /// <inheritdoc/>
+    public override StatisticKinds NeedsOf(LayerShape layer) =>
+        layer.Kind == LayerKinds.Embedding && Needs != StatisticKinds.None ? StatisticKinds.AccessCounts : Needs;
+
+    /// <summary>The matrix that is factored: the weight, or [out · kernel width, in · kernel height] of a convolution cut spatially; null where the kernel is not known.</summary>
+    public LayerShape? Factored(LayerShape layer) => layer.Kind != LayerKinds.Conv2d || ConvForm == ConvForm.ChannelWise
+        ? layer
+        : layer.Kernel is { } kernel ? layer with { Rows = layer.Rows * kernel.Width, Columns = layer.Columns / kernel.Width } : null;
 
     /// <summary>The rank of the factors in a layer of this shape.</summary>
-    public int RankFor(LayerShape layer) => Rank > 0 ? Rank : Math.Max(1, (int)Math.Floor(KeepRatio * layer.BreakEvenRank));
+    public int RankFor(LayerShape layer) => Rank > 0 ? Rank : Math.Max(1, (int)Math.Floor(KeepRatio * FactoredOf(layer).BreakEvenRank));
 
     /// <inheritdoc/>
     public override IEnumerable<StepProblem> Check(LayerShape? layer, ISet<string> given)
@@ -55,14 +70,17 @@ public class Decompose : Step
             yield return new(DiagnosticIds.MissingSetting, null, "no rank is chosen; add 'rank' or 'keepRatio', or a 'budget' to the recipe");
         }
 
-        if (layer is not null && Rank > layer.MaxRank)
+        if ((AppliesTo & LayerKinds.Conv2d) == 0 && given.Contains(nameof(ConvForm)))
         {
-            yield return new(DiagnosticIds.RankTooLarge, nameof(Rank), $"rank {Rank} exceeds min(in={layer.Columns}, out={layer.Rows}); use at most {layer.MaxRank}");
+            yield return new(DiagnosticIds.ContradictorySettings, nameof(ConvForm), "'convForm' has no meaning for a method that does not work on convolutions; drop it or use 'decompose'");
         }
-        else if (layer is not null && (Rank > 0 || KeepRatio > 0) && !ReplacesNothing && RankFor(layer) >= layer.BreakEvenRank)
+
+        if (layer is not null)
         {
-            yield return new(DiagnosticIds.RankSavesNothing, Rank > 0 ? nameof(Rank) : nameof(KeepRatio),
-                $"rank {RankFor(layer)} saves nothing in a layer of {layer.Rows} × {layer.Columns}; two factors are smaller only below rank {Math.Ceiling(layer.BreakEvenRank)}");
+            foreach (var problem in CheckKind(layer).Concat(Factored(layer) is { } factored ? CheckRank(layer, factored) : []))
+            {
+                yield return problem;
+            }
         }
     }
 
@@ -72,7 +90,7 @@ public class Decompose : Step
     /// <inheritdoc/>
     public override IReadOnlyList<Step> Candidates(LayerShape layer, int most)
     {
-        int largest = (int)Math.Ceiling(layer.BreakEvenRank) - 1;
+        int largest = (int)Math.Ceiling(SavingLimit(layer, FactoredOf(layer))) - 1;
         return !IsOpen || largest < 1 ? [] : [.. Enumerable.Range(1, Math.Min(most, largest)).Select(i => WithRank((int)((long)largest * i / Math.Min(most, largest))))];
     }
 
@@ -89,9 +107,62 @@ public class Decompose : Step
     public override IReadOnlyList<MatrixCost> Predict(LayerShape layer, IReadOnlyList<MatrixCost> factors)
     {
         long rank = RankFor(layer);
-        return [new(layer.Rows, rank, layer.Rows * rank * 4), new(rank, layer.Columns, rank * layer.Columns * 4)];
+        var factored = FactoredOf(layer);
+        MatrixCost left = new(factored.Rows, rank, factored.Rows * rank * 4);
+        MatrixCost right = new(rank, factored.Columns, rank * factored.Columns * 4);
+        return KeepsMean(layer) ? [left, right, new(1, layer.Columns, layer.Columns * 4) { IsVector = true }] : [left, right];
     }
 
     /// <summary>Whether the full weight stays beside the factors, so that the rank is no matter of saving.</summary>
     private protected virtual bool ReplacesNothing => false;
+
+    private LayerShape FactoredOf(LayerShape layer) => Factored(layer) ?? throw new InvalidOperationException("a spatial decomposition needs to know the kernel");
+
+    /// <summary>The rank from which the factors are no smaller than the weight.</summary>
+    private double SavingLimit(LayerShape layer, LayerShape factored) => (double)(factored.Count - (KeepsMean(layer) ? layer.Columns : 0)) / (factored.Rows + factored.Columns);
+
+    private IEnumerable<StepProblem> CheckKind(LayerShape layer)
+    {
+        string orientation = SettingDescriptor.Format(Orientation);
+        if (layer.Kind == LayerKinds.Embedding && Orientation is Orientation.Context or Orientation.Fisher)
+        {
+            yield return new(DiagnosticIds.ContradictorySettings, nameof(Orientation), $"orientation '{orientation}' has no meaning for an embedding; use weight, whitened (rows count as often as they are looked up) or output (the same around their mean)");
+        }
+
+        if (layer.Kind == LayerKinds.Conv2d && layer.Kernel is { Groups: > 1 and var groups })
+        {
+            yield return new(DiagnosticIds.NotCompressible, null, $"a convolution of {groups} groups is no single matrix and cannot be decomposed; give it 'keep'");
+        }
+
+        if (layer.Kind == LayerKinds.Conv2d && ConvForm == ConvForm.SpatialWise && Orientation != Orientation.Weight)
+        {
+            yield return new(DiagnosticIds.ContradictorySettings, nameof(ConvForm), $"orientation '{orientation}' knows whole patches, which 'convForm: spatialWise' takes apart; use 'convForm: channelWise' or 'orientation: weight'");
+        }
+    }
+
+    private IEnumerable<StepProblem> CheckRank(LayerShape layer, LayerShape factored)
+    {
+        if (Rank > factored.MaxRank)
+        {
+            yield return new(DiagnosticIds.RankTooLarge, nameof(Rank), $"rank {Rank} exceeds min(in={factored.Columns}, out={factored.Rows}); use at most {factored.MaxRank}");
+            yield break;
+        }
+
+        double limit = SavingLimit(layer, factored);
+        if ((Rank > 0 || KeepRatio > 0) && !ReplacesNothing && RankFor(layer) >= limit)
+        {
+            yield return new(DiagnosticIds.RankSavesNothing, Rank > 0 ? nameof(Rank) : nameof(KeepRatio),
+                $"rank {RankFor(layer)} saves nothing in a layer of {layer.Rows} × {layer.Columns}; two factors are smaller only below rank {Math.Ceiling(limit)}");
+        }
+    }
+}
+
+/// <summary>How the kernel of a convolution is cut in two.</summary>
+public enum ConvForm
+{
+    /// <summary>The whole kernel to few channels, then 1 × 1 to all of them.</summary>
+    ChannelWise,
+
+    /// <summary>Height × 1 to few channels, then 1 × width to all of them (weight orientation only).</summary>
+    SpatialWise,
 }

@@ -1,6 +1,7 @@
 namespace PipelineDsl;
 
 /// <summary>The metric in which a weight is decomposed: what counts as a small error.</summary>
+/// <remarks>The inputs of a convolution are its patches; those of a table are its rows' numbers, so that each row counts as often as it is looked up.</remarks>
 public enum Orientation
 {
     /// <summary>The weight itself: truncated SVD.</summary>

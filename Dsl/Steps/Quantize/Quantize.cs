@@ -45,7 +45,7 @@ public class Quantize : Step
 
     /// <inheritdoc/>
     public override IReadOnlyList<MatrixCost> Predict(LayerShape layer, IReadOnlyList<MatrixCost> factors) =>
-        [.. factors.Select(factor => factor with { Bytes = BytesFor(factor.Rows, factor.Columns) })];
+        [.. factors.Select(factor => factor.IsVector ? factor : factor with { Bytes = BytesFor(factor.Rows, factor.Columns) })];
 
     /// <summary>Exact bytes of a quantised matrix: packed codes, scales and zero points.</summary>
     public long BytesFor(long rows, long columns)

@@ -144,7 +144,8 @@ public sealed class SafetensorsFile : IDisposable
     private static string? Impostor(ReadOnlySpan<byte> start)
     {
         var text = start.TrimStart(" \t\r\n"u8);
-        return text.StartsWith("version https://git-lfs"u8) ? "it is a Git LFS pointer, not the weights; run 'git lfs pull'"
+        return text.StartsWith("version https://git-lfs"u8) ? "it is a Git LFS pointer, not the weights (fetch them with 'git lfs pull')"
+            : start.StartsWith("PK"u8) ? "it is a ZIP archive, as PyTorch writes them (convert it to safetensors)"
             : text.StartsWith("<!"u8) || text.StartsWith("<html"u8) || text.StartsWith("<?xml"u8) ? "it is a web page, not the weights"
             : null;
     }

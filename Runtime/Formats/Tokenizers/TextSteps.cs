@@ -20,7 +20,7 @@ internal sealed class TextSteps(string path)
         switch (TypeOf(normalizer))
         {
             case "Sequence":
-                Func<string, string>[] steps = [.. normalizer.GetProperty("normalizers").EnumerateArray().Select(step => Normalizer(step))];
+                Func<string, string>[] steps = [.. normalizer.Get("normalizers").EnumerateArray().Select(step => Normalizer(step))];
                 return text => steps.Aggregate(text, (current, step) => step(current));
             case "Prepend":
                 string start = normalizer.Text("prepend");
@@ -71,7 +71,7 @@ internal sealed class TextSteps(string path)
         switch (TypeOf(decoder))
         {
             case "Sequence":
-                Func<IEnumerable<string>, IEnumerable<string>>[] steps = [.. decoder.GetProperty("decoders").EnumerateArray().Select(DecoderStep)];
+                Func<IEnumerable<string>, IEnumerable<string>>[] steps = [.. decoder.Get("decoders").EnumerateArray().Select(DecoderStep)];
                 return tokens => steps.Aggregate(tokens, (current, step) => step(current));
             case "Replace":
                 var replace = Replace(decoder);
@@ -82,8 +82,8 @@ internal sealed class TextSteps(string path)
                 return tokens => [string.Concat(tokens)];
             case "Strip":
                 string content = NotEmpty(decoder.Text("content"), "Strip");
-                int start = decoder.GetProperty("start").GetInt32();
-                int stop = decoder.GetProperty("stop").GetInt32();
+                int start = decoder.Get("start").GetInt32();
+                int stop = decoder.Get("stop").GetInt32();
                 return tokens => tokens.Select(token => Strip(token, content, start, stop));
             case "ByteLevel":
                 return tokens => [ByteLevel.Decode(tokens)];
@@ -101,7 +101,7 @@ internal sealed class TextSteps(string path)
 
     private Func<string, string> Replace(JsonElement step)
     {
-        string old = NotEmpty(step.GetProperty("pattern").Find("String")?.GetString() ?? throw Unsupported("pattern", "Regex", "String"), "Replace");
+        string old = NotEmpty(step.Get("pattern").Find("String")?.GetString() ?? throw Unsupported("pattern", "Regex", "String"), "Replace");
         string replacement = step.Text("content");
         return text => text.Replace(old, replacement, StringComparison.Ordinal);
     }

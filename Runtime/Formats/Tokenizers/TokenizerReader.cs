@@ -20,7 +20,7 @@ internal sealed class TokenizerReader
 
     private Tokenizer ReadTokenizer(JsonElement root)
     {
-        var model = root.GetProperty("model");
+        var model = root.Get("model");
         CheckModel(model);
         var vocabulary = ReadVocabulary(model);
         var added = ReadAddedTokens(root, vocabulary);
@@ -71,7 +71,7 @@ internal sealed class TokenizerReader
     {
         var vocabulary = new Dictionary<string, int>(StringComparer.Ordinal);
         var owners = new Dictionary<int, string>();
-        foreach (var entry in model.GetProperty("vocab").EnumerateObject())
+        foreach (var entry in model.Get("vocab").EnumerateObject())
         {
             int id = CheckedId(entry.Value, entry.Name);
             if (!owners.TryAdd(id, entry.Name))
@@ -92,7 +92,7 @@ internal sealed class TokenizerReader
         foreach (var entry in root.Find("added_tokens")?.EnumerateArray() ?? default)
         {
             string content = entry.Text("content");
-            int id = CheckedId(entry.GetProperty("id"), content);
+            int id = CheckedId(entry.Get("id"), content);
             if (!texts.TryAdd(id, content) && texts[id] != content)
             {
                 throw Broken($"tokens '{texts[id]}' and '{content}' both have id {id}");
@@ -127,7 +127,7 @@ internal sealed class TokenizerReader
     {
         var merges = new Dictionary<(int, int), (int, int)>();
         int rank = 0;
-        foreach (var entry in model.GetProperty("merges").EnumerateArray())
+        foreach (var entry in model.Get("merges").EnumerateArray())
         {
             string[] pair = entry.ValueKind == JsonValueKind.Array ? [.. entry.EnumerateArray().Select(part => part.Text())] : entry.Text().Split(' ');
             if (pair.Length != 2)
@@ -154,7 +154,7 @@ internal sealed class TokenizerReader
 
         if (TextSteps.TypeOf(processor) == "Sequence")
         {
-            var parts = processor.GetProperty("processors").EnumerateArray().Select(part => ReadTemplate(part)).ToArray();
+            var parts = processor.Get("processors").EnumerateArray().Select(part => ReadTemplate(part)).ToArray();
             return ([.. parts.SelectMany(part => part.Prefix)], [.. parts.SelectMany(part => part.Suffix)]);
         }
 
@@ -170,11 +170,11 @@ internal sealed class TokenizerReader
     {
         List<long> prefix = [], suffix = [];
         bool afterText = false;
-        foreach (var piece in processor.GetProperty("single").EnumerateArray())
+        foreach (var piece in processor.Get("single").EnumerateArray())
         {
             if (piece.Find("SpecialToken") is { } special)
             {
-                var ids = processor.GetProperty("special_tokens").GetProperty(special.Text("id")).GetProperty("ids");
+                var ids = processor.Get("special_tokens").Get(special.Text("id")).Get("ids");
                 (afterText ? suffix : prefix).AddRange(ids.EnumerateArray().Select(id => (long)id.GetUInt32()));
             }
             else

@@ -178,8 +178,48 @@ public sealed class PipelineRunnerTests : IDisposable
         }
 
         var failure = Should.Throw<PipelineException>(() => project.NewRun().Execute(new TwoLayersPipeline(TwoLayersProject.Recipe(("first", [new Decompose { Rank = 2 }])) with { Weights = "nan.safetensors" })));
-        failure.Diagnostic.Id.ShouldBe(DiagnosticIds.LayerFailed);
-        failure.Message.ShouldContain("'first'");
+        failure.Diagnostic.Id.ShouldBe(DiagnosticIds.BrokenWeights);
+        failure.Diagnostic.Span.Line.ShouldBe(2);
+        failure.Message.ShouldBe("'first.weight' in 'nan.safetensors' holds values that are no finite numbers (NaN or infinity); get or write the weights again");
+    }
+
+    [Fact]
+    public void A_cache_that_cannot_be_written_names_itself_and_no_temporary_file()
+    {
+        File.WriteAllText(project.In("blocked"), "");
+        var failure = Should.Throw<PipelineException>(() => project.NewRun(cache: "blocked").Execute(new TwoLayersPipeline(Balanced())));
+        failure.Diagnostic.Id.ShouldBe(DiagnosticIds.FileFailed);
+        failure.Message.ShouldStartWith($"cannot write to the cache '{project.In("blocked")}': ");
+        Directory.GetFileSystemEntries(project.Folder, "*.tmp").ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void An_output_folder_that_cannot_be_made_names_itself()
+    {
+        File.WriteAllText(project.In("blocked"), "");
+        var failure = Should.Throw<PipelineException>(() => project.NewRun("blocked").Execute(new TwoLayersPipeline(Balanced())));
+        failure.Diagnostic.Id.ShouldBe(DiagnosticIds.FileFailed);
+        failure.Message.ShouldStartWith($"the output folder '{project.In("blocked")}' cannot be made: ");
+    }
+
+    [Fact]
+    public void A_lock_file_that_cannot_be_written_is_an_error_that_leaves_nothing()
+    {
+        Directory.CreateDirectory(project.In("small.recipe.lock.yaml"));
+        var failure = Should.Throw<PipelineException>(() => project.NewRun().Execute(new TwoLayersPipeline(Balanced())));
+        failure.Diagnostic.Id.ShouldBe(DiagnosticIds.FileFailed);
+        failure.Message.ShouldStartWith($"cannot write '{project.In("small.recipe.lock.yaml")}': ");
+        failure.Message.ShouldNotContain(".tmp");
+        Directory.GetFiles(project.Folder, "*.tmp").ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void Data_where_a_folder_stands_is_told_so()
+    {
+        Directory.CreateDirectory(project.In("folder"));
+        var recipe = Balanced() with { Calibrate = new("folder", 4, 2, TwoLayersProject.Span(3), TwoLayersProject.Span(3)) };
+        var failure = Should.Throw<PipelineException>(() => project.NewRun().Execute(new TwoLayersPipeline(recipe)));
+        failure.Message.ShouldBe("the calibration file 'folder' is a folder; name a file");
     }
 
     [Fact]

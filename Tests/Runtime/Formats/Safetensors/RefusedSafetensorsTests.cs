@@ -84,6 +84,7 @@ public sealed class RefusedSafetensorsTests
 
     [Theory]
     [InlineData("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "Git LFS pointer")]
+    [InlineData("PK\u0003\u0004 and so on", "ZIP archive")]
     [InlineData("<!DOCTYPE html><html></html>", "web page")]
     [InlineData("\n<html><body>404</body></html>", "web page")]
     public void ST15_what_a_failed_download_leaves_is_named(string content, string reason) =>

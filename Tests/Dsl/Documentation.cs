@@ -1,0 +1,65 @@
+using System.Runtime.CompilerServices;
+using System.Text.RegularExpressions;
+using System.Xml.Linq;
+using PipelineDsl.Diagnostics;
+
+namespace PipelineDsl.Dsl.Tests;
+
+/// <summary>The documentation in <c>docs/</c> and in the classes.</summary>
+internal static partial class Documentation
+{
+    private const string Update = "PIPELINEDSL_UPDATE_SNAPSHOTS";
+
+    private static readonly Lock Pages = new();
+
+    private static readonly Dictionary<string, XElement> Members = XDocument.Load(Path.ChangeExtension(typeof(Step).Assembly.Location, ".xml"))
+        .Descendants("member").ToDictionary(member => member.Attribute("name")!.Value);
+
+    /// <summary>Every id with the name of its constant.</summary>
+    public static IReadOnlyList<(string Id, string Name)> Ids { get; } =
+        [.. typeof(DiagnosticIds).GetFields().Select(field => ((string)field.GetRawConstantValue()!, field.Name)).OrderBy(item => item.Item1, StringComparer.Ordinal)];
+
+    /// <summary>A file of the repository.</summary>
+    public static string File(params string[] parts) => Path.Combine([RepositoryRoot(), .. parts]);
+
+    /// <summary>The summary of a member as Markdown in one line.</summary>
+    public static string Summary(string member) => Spaces().Replace(string.Concat(Members[member].Element("summary")!.Nodes().Select(Markdown)), " ").Trim();
+
+    /// <summary>Compares a section of a page with what it should be; rewrites it on request.</summary>
+    public static void CheckSection(string page, string name, string expected)
+    {
+        using var turn = Pages.EnterScope();
+        string path = File("docs", page);
+        string text = System.IO.File.ReadAllText(path).ReplaceLineEndings("\n");
+        string start = $"<!-- generated: {name} -->\n";
+        int from = text.IndexOf(start, StringComparison.Ordinal) + start.Length;
+        int to = text.IndexOf("<!-- end -->", from, StringComparison.Ordinal);
+        if (Environment.GetEnvironmentVariable(Update) == "1")
+        {
+            System.IO.File.WriteAllText(path, text[..from] + expected + text[to..]);
+            return;
+        }
+
+        text[from..to].ShouldBe(expected, $"'{name}' of {page} is out of date; run the test with {Update}=1");
+    }
+
+    private static string Markdown(XNode node) => node switch
+    {
+        XText text => text.Value,
+        XElement { Name.LocalName: "c" } code => $"`{code.Value}`",
+        XElement { Name.LocalName: "see" } see => $"`{Referred(see.Attribute("cref")!.Value)}`",
+        _ => throw new InvalidOperationException($"a summary holds {node}"),
+    };
+
+    /// <summary>Settings and their choices have their YAML names; classes keep theirs.</summary>
+    private static string Referred(string cref)
+    {
+        string name = cref[(cref.LastIndexOf('.') + 1)..];
+        return cref[0] == 'T' ? name : char.ToLowerInvariant(name[0]) + name[1..];
+    }
+
+    private static string RepositoryRoot([CallerFilePath] string file = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(file)!, "..", ".."));
+
+    [GeneratedRegex(@"\s+")]
+    private static partial Regex Spaces();
+}

@@ -1,0 +1,68 @@
+using System.Globalization;
+using System.Text;
+using System.Xml.Linq;
+using PipelineDsl.Recipes;
+
+namespace PipelineDsl.Dsl.Tests;
+
+/// <summary>Keeps <c>docs/reference.md</c> true.</summary>
+public sealed class ReferenceTests
+{
+    [Fact]
+    public void Steps_are_described_as_they_are()
+    {
+        var text = new StringBuilder();
+        foreach (var step in StepCatalog.Steps)
+        {
+            var kinds = step.Create().AppliesTo;
+            text.Append(CultureInfo.InvariantCulture, $"### {step.Name}\n\n{Documentation.Summary("T:" + step.Type.FullName)}\n\nAttribute `{step.Type.Name}`; for {(kinds == LayerKinds.All ? "Linear, Embedding and Conv2d" : kinds)} layers.\n\n");
+            text.Append(step.Settings.Count == 0 ? "It has no settings.\n\n" : Table(step.Settings, step.Type) + "\n");
+        }
+
+        Documentation.CheckSection("reference.md", "steps", text.ToString());
+    }
+
+    [Fact]
+    public void Settings_of_calibrate_are_described_as_they_are() =>
+        Documentation.CheckSection("reference.md", "calibrate", Table(RecipeCatalog.Calibrate, typeof(CalibrateAttribute)));
+
+    [Fact]
+    public void Settings_of_evaluate_are_described_as_they_are() =>
+        Documentation.CheckSection("reference.md", "evaluate", Table(RecipeCatalog.Evaluate, typeof(EvaluateAttribute)));
+
+    [Fact]
+    public void Settings_of_a_recipe_have_a_row() =>
+        RecipeCatalog.Recipe.Select(setting => $"| `{setting.Name}` | `[Recipe({setting.PropertyName} = ").ShouldAllBe(row => Reference().Contains(row));
+
+    [Fact]
+    public void Every_property_of_the_package_has_a_row()
+    {
+        string[] files = ["PipelineDsl.props", "PipelineDsl.targets", "PipelineDsl.Natives.targets"];
+        var properties = files.SelectMany(file => XDocument.Load(Documentation.File("build", file)).Descendants())
+            .Where(element => element.Attribute("Condition")?.Value == $"'$({element.Name.LocalName})' == ''" || element.Name == "CompilerVisibleProperty")
+            .Select(element => element.Attribute("Include")?.Value ?? element.Name.LocalName)
+            .Where(name => !name.StartsWith('_'))
+            .Distinct().ToList();
+        properties.Count.ShouldBeGreaterThan(10);
+        string reference = Reference();
+        properties.Where(name => !reference.Contains($"| `{name}` |", StringComparison.Ordinal)).ShouldBeEmpty();
+    }
+
+    private static string Reference() => File.ReadAllText(Documentation.File("docs", "reference.md"));
+
+    private static string Table(IEnumerable<SettingDescriptor> settings, Type owner) => "| setting | C# | type | default | range | meaning |\n|---|---|---|---|---|---|\n"
+        + string.Concat(settings.Select(setting => $"| `{setting.Name}` | `{setting.PropertyName}` | {TypeName(setting.Type)} | {Default(setting)} | {setting.RangeText} | {Meaning(setting, owner)} |\n"));
+
+    private static string TypeName(Type type) => type.IsEnum ? $"`{type.Name}`" : type == typeof(int) ? "int" : type == typeof(long) ? "long" : type == typeof(double) ? "double" : type == typeof(bool) ? "bool" : "text";
+
+    /// <summary>A default outside the range says that the setting is not set.</summary>
+    private static string Default(SettingDescriptor setting) => setting.CheckRange(setting.Default) is null ? $"`{SettingDescriptor.Format(setting.Default)}`" : "not set";
+
+    private static string Meaning(SettingDescriptor setting, Type owner)
+    {
+        string declaring = owner.GetProperty(setting.PropertyName)!.DeclaringType!.FullName!;
+        string meaning = Documentation.Summary($"P:{declaring}.{setting.PropertyName}");
+        string choices = string.Join(" ", setting.Type.IsEnum ? Enum.GetNames(setting.Type).Select(name => $"`{char.ToLowerInvariant(name[0])}{name[1..]}`: {Documentation.Summary($"F:{setting.Type.FullName}.{name}")}") : []);
+        return (choices.Length > 0 ? $"{meaning} {choices}" : meaning).Replace("|", "\\|", StringComparison.Ordinal);
+    }
+}
