@@ -20,9 +20,6 @@ internal static class RandomisedSvd
     /// <summary>Blocks before a look at a tight certificate can be worth its cost.</summary>
     private const int FirstTightCheck = 4;
 
-    /// <summary>Steps of the probe that make it good enough to look at.</summary>
-    private const int FirstProbeSteps = 2;
-
     /// <summary>Steps of the probe, beyond which growing the basis tightens the certificate more.</summary>
     private const int MostProbeSteps = 7;
 
@@ -31,7 +28,7 @@ internal static class RandomisedSvd
 
     /// <summary>Iterates until the certificate is within the tolerance, or the basis has its largest size.</summary>
     /// <param name="matrix">M [m, n] float64.</param>
-    /// <param name="rank">r, at most a quarter of the smaller side.</param>
+    /// <param name="rank">r, at most a sixteenth of the smaller side.</param>
     /// <param name="accuracy">The tolerance. The iteration is in float32 for <see cref="SvdAccuracy.Fast"/>, whose rounding the certificate includes.</param>
     /// <param name="seed">The seed of the random vectors.</param>
     /// <returns>U [m, r] in the caller's dispose scope, not yet in the sign gauge.</returns>
@@ -43,10 +40,10 @@ internal static class RandomisedSvd
         double energy = Math.Pow(matrix.norm().item<double>(), 2);
         double unit = fast ? Math.ScaleB(1, -24) : Math.ScaleB(1, -53);
         using var generator = new Generator((ulong)seed);
-        long block = Math.Min(rank + Math.Max(8, rank / (fast ? 8 : 2)), Math.Min(matrix.shape[0], matrix.shape[1]) / 3);
+        int block = rank + Math.Max(8, rank / (fast ? 8 : 2));
         var basis = new KrylovBasis(operand, randn(matrix.shape[1], block, dtype: operand.dtype, generator: generator).to(matrix.device));
-        var search = new Search(basis, energy, unit, rank, (int)block, generator);
-        long largest = Math.Min(MostBlocks * block, Math.Min(matrix.shape[0], matrix.shape[1]) / 2);
+        var search = new Search(basis, energy, unit, rank, block, generator);
+        long largest = Math.Min((long)MostBlocks * block, Math.Min(matrix.shape[0], matrix.shape[1]) / 2);
         for (int blocks = 1; blocks < (fast ? FirstFastCheck : FirstTightCheck); blocks++)
         {
             basis.Grow();
@@ -70,7 +67,7 @@ internal static class RandomisedSvd
         squares = squares.clamp_min(0);
         double loss = Math.Max(0, energy - squares.sum().item<double>());
         double smallest = Math.Max(0, energy - largestEnergy);
-        double excess = loss <= smallest ? 0 : (loss - smallest) / smallest;
+        double excess = smallest > 0 ? Math.Max(0, loss - smallest) / smallest : double.PositiveInfinity;
         return new(basis.mm(rotation).MoveToOuterDisposeScope(), squares.sqrt().cpu().data<double>().ToArray(), loss, excess);
     }
 
@@ -106,8 +103,7 @@ internal static class RandomisedSvd
             var probe = new OutsideProbe(basis, scale, generator);
             for (int step = 0; step < MostProbeSteps && Excess(LargestEnergy) > tolerance; step++)
             {
-                double outside = probe.Tighten();
-                LargestEnergy = step < FirstProbeSteps - 1 ? LargestEnergy : Math.Min(LargestEnergy, SumOutside(outside));
+                LargestEnergy = Math.Min(LargestEnergy, SumOutside(probe.Tighten()));
             }
 
             return Excess(LargestEnergy) <= tolerance;
@@ -117,10 +113,10 @@ internal static class RandomisedSvd
 
         private double SumOutside(double outside) => SpectralBound.LeadingSum(inside, residual, leading[rank - 1], outside, rank) + Slack();
 
-        /// <summary>What rounding the matrix and its products can take from the leading eigenvalues: Σ (σ_i + δ)² − σ_i², δ = 4 u ‖M‖.</summary>
+        /// <summary>What rounding the matrix and its products can take from the leading eigenvalues: Σ (σ_i + δ)² − σ_i², δ = 16 u ‖M‖.</summary>
         private double Slack()
         {
-            double perturbation = 4 * unit * Math.Sqrt(energy);
+            double perturbation = 16 * unit * Math.Sqrt(energy);
             return leading.Take(rank).Sum(value => perturbation * (2 * Math.Sqrt(Math.Max(0, value)) + perturbation));
         }
     }
