@@ -63,9 +63,6 @@ public sealed class CompressModels : ToolTask
     /// <summary>The most cores to ask MSBuild for; 0 asks for all.</summary>
     public int MaxCores { get; set; }
 
-    /// <summary>The most memory the host may plan with, for example <c>8 GB</c>; empty leaves it to the host.</summary>
-    public string MemoryLimit { get; set; } = "";
-
     /// <summary>Whether a plan that differs from its lock file is an error.</summary>
     public bool LockedMode { get; set; }
 
@@ -231,7 +228,6 @@ public sealed class CompressModels : ToolTask
         .Add("device", Device)
         .Add("threads", Threads)
         .Add("cores", cores)
-        .Add("memoryLimit", MemoryLimit)
         .Add("lockedMode", LockedMode)
         .Add("updateLock", UpdateLock)
         .Add("parentProcess", System.Diagnostics.Process.GetCurrentProcess().Id)

@@ -16,6 +16,9 @@ internal sealed record Request
     /// <summary>The folder that recipes' paths are relative to.</summary>
     public required string ProjectDirectory { get; init; }
 
+    /// <summary>The project file, for errors that concern its properties.</summary>
+    public required string ProjectFile { get; init; }
+
     /// <summary>The folder that gets one folder of files a recipe.</summary>
     public required string OutputDirectory { get; init; }
 

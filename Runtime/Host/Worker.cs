@@ -88,7 +88,7 @@ internal static class Worker
     {
         bool available = request.Device != "cpu" && torch.cuda_is_available();
         return request.Device == "cuda" && !available
-            ? throw new PipelineException(DiagnosticIds.NativeLibraryNotLoaded, "PipelineDslDevice is 'cuda' and there is no CUDA device or no CUDA build of libtorch; set TorchBackend, or use 'auto' or 'cpu'", request.ProjectDirectory)
+            ? throw new PipelineException(DiagnosticIds.NativeLibraryNotLoaded, "PipelineDslDevice is 'cuda' and there is no CUDA device or no CUDA build of libtorch; set TorchBackend, or use 'auto' or 'cpu'", request.ProjectFile)
             : available ? "cuda" : "cpu";
     }
 
