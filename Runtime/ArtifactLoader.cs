@@ -1,10 +1,7 @@
+using System.Runtime.CompilerServices;
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Runtime.Artifacts;
-using PipelineDsl.Runtime.Engine;
-using PipelineDsl.Runtime.Formats.Safetensors;
-using PipelineDsl.Runtime.Models;
 using PipelineDsl.Runtime.Native;
-using PipelineDsl.Runtime.Weights;
 
 using static TorchSharp.torch;
 
@@ -13,35 +10,32 @@ namespace PipelineDsl.Runtime;
 /// <summary>Loads artifacts into the user's own model.</summary>
 public static class ArtifactLoader
 {
+    private static readonly ConditionalWeakTable<nn.Module, ElasticModel> Elastic = [];
+
     /// <summary>Creates the model and puts the artifact's layers in place.</summary>
     /// <typeparam name="TModel">The model.</typeparam>
     /// <param name="pipeline">The pipeline that the artifact was built by.</param>
     /// <param name="path">The artifact's folder; null takes <c>models/&lt;recipe&gt;</c> beside the application.</param>
+    /// <param name="maxBytes">
+    /// The stored bytes of the whole model, kept tensors included, that may be used; null uses all. An artifact with stacked layers is loaded in the
+    /// largest size within it. Layers run dense, so this bounds what is stored and read, not the memory of the running model.
+    /// </param>
     /// <returns>The model in evaluation mode, on the CPU; the caller owns it.</returns>
-    /// <exception cref="PipelineException">PDSL3010: the artifact is missing, damaged, or made for another model or other weights.</exception>
-    public static TModel Load<TModel>(ModelPipeline<TModel> pipeline, string? path)
+    /// <exception cref="PipelineException">PDSL3010: the artifact is missing, damaged, made for another model or other weights, or too large for the budget in every size it has.</exception>
+    public static TModel Load<TModel>(ModelPipeline<TModel> pipeline, string? path, long? maxBytes = null)
         where TModel : nn.Module
     {
         NativeLibraries.Load();
-        string folder = path ?? Path.Combine(AppContext.BaseDirectory, "models", pipeline.Recipe.Name);
-        var manifest = ManifestFile.Read(folder);
-        var refusal = RefusalFor(folder);
-        if (manifest.Model != pipeline.Recipe.Model)
-        {
-            throw refusal($"it was made for model '{manifest.Model}', not for '{pipeline.Recipe.Model}'");
-        }
-
-        string weightsPath = Path.Combine(folder, ArtifactFiles.Weights);
-        if (!File.Exists(weightsPath) || RecipeFiles.Digest(weightsPath) != manifest.Weights)
-        {
-            throw refusal($"'{ArtifactFiles.Weights}' is not the file that the manifest was written for");
-        }
-
+        var artifact = Artifact.Open(path ?? Path.Combine(AppContext.BaseDirectory, "models", pipeline.Recipe.Name), pipeline.Recipe.Model);
+        int size = artifact.SizeWithin(maxBytes ?? long.MaxValue);
         var model = pipeline.CreateModel();
         try
         {
-            using var weights = SafetensorsFile.Open(weightsPath);
-            Fill(model, pipeline.IsOnlyLookedUp, manifest, weights, refusal);
+            if (artifact.Fill(model, pipeline.IsOnlyLookedUp, size) is { } elastic)
+            {
+                Elastic.Add(model, elastic);
+            }
+
             model.eval();
             return model;
         }
@@ -52,64 +46,14 @@ public static class ArtifactLoader
         }
     }
 
-    private static void Fill(nn.Module model, Func<string, bool> isOnlyLookedUp, Manifest manifest, SafetensorsFile weights, Func<string, PipelineException> refusal)
-    {
-        using var noGradients = no_grad();
-        CheckComplete(model.named_parameters().Select(item => item.name), manifest, refusal);
-        var state = model.state_dict();
-        foreach (var tensor in manifest.Kept)
-        {
-            if (!state.TryGetValue(tensor.Name, out var place) || !place.shape.SequenceEqual(tensor.Shape))
-            {
-                throw refusal($"its tensor '{tensor.Name}' [{string.Join(", ", tensor.Shape)}] has no place in the model{Found(place)}");
-            }
-
-            using var scope = NewDisposeScope();
-            place.copy_(weights.Read(tensor.Name));
-        }
-
-        var layers = ModelLayer.Find(model).ToDictionary(layer => layer.Path);
-        foreach (var record in manifest.Layers)
-        {
-            if (!layers.TryGetValue(record.Path, out var layer) || layer.Kind == LayerKinds.None || !layer.Weight.shape.SequenceEqual(record.Shape))
-            {
-                throw refusal($"its layer '{record.Path}' [{string.Join(", ", record.Shape)}] has no place in the model{(layer is { Kind: not LayerKinds.None } ? Found(layer.Weight) : "")}");
-            }
-
-            Install(layer, record, weights, isOnlyLookedUp(record.Path), refusal);
-        }
-
-    }
-
-    private static void Install(ModelLayer layer, LayerRecord record, SafetensorsFile weights, bool onlyLookedUp, Func<string, PipelineException> refusal)
-    {
-        using var scope = NewDisposeScope();
-        try
-        {
-            using var weight = Expression.Read(record.Weight, leaf => weights.Read(record.Path + "." + leaf));
-            LayerInstaller.Install(layer, weight, record.Bias ? weights.Read(layer.BiasName) : null, onlyLookedUp);
-        }
-        catch (InvalidDataException damaged)
-        {
-            throw refusal($"layer '{record.Path}': {damaged.Message}");
-        }
-    }
-
-    /// <summary>A parameter that the artifact does not speak of would keep random values.</summary>
-    private static void CheckComplete(IEnumerable<string> names, Manifest manifest, Func<string, PipelineException> refusal)
-    {
-        var known = manifest.Kept.Select(tensor => tensor.Name)
-            .Concat(manifest.Layers.Select(layer => layer.Path + ".weight"))
-            .Concat(manifest.Layers.Where(layer => layer.Bias).Select(layer => layer.Path + ".bias"))
-            .ToHashSet(StringComparer.Ordinal);
-        if (names.FirstOrDefault(name => !known.Contains(name)) is { } unknown)
-        {
-            throw refusal($"it holds nothing for the model's parameter '{unknown}'");
-        }
-    }
-
-    private static string Found(Tensor? place) => place is null ? "" : $", which has [{string.Join(", ", place.shape)}] there";
-
-    private static Func<string, PipelineException> RefusalFor(string folder) => reason => new PipelineException(
-        DiagnosticIds.ArtifactRefused, $"the artifact in '{folder}' does not fit: {reason}; build the project again", Path.Combine(folder, ArtifactFiles.Manifest));
+    /// <summary>Grows or shrinks a loaded model in place to its largest size within a budget, block by block of its stacked layers.</summary>
+    /// <param name="model">A model that <see cref="Load"/> returned for an artifact with stacked layers; nothing may run it meanwhile.</param>
+    /// <param name="bytes">The stored bytes of the whole model, kept tensors included, that may be used.</param>
+    /// <returns>The bytes that are used.</returns>
+    /// <remarks>Blocks are read from the artifact again, which must still be there. A size gives the same bits whatever the model's size was before.</remarks>
+    /// <exception cref="ArgumentException">The model has one size only, or was not loaded here.</exception>
+    /// <exception cref="PipelineException">PDSL3010: the artifact is gone, was replaced, or is too large for the budget in every size it has; in the last case the model stays as it was.</exception>
+    public static long Resize(nn.Module model, long bytes) => Elastic.TryGetValue(model, out var elastic)
+        ? elastic.Resize(bytes)
+        : throw new ArgumentException("only a model that was loaded from an artifact with stacked layers can be resized; give layers the step 'bitStack', build, and load the model with ArtifactLoader", nameof(model));
 }

@@ -119,7 +119,7 @@ public static class DiagnosticIds
     /// <summary>The plan differs from its lock file.</summary>
     public const string PlanDiffersFromLock = "PDSL3009";
 
-    /// <summary>An artifact that is damaged, or made for other weights or another model.</summary>
+    /// <summary>An artifact that is damaged, made for other weights or another model, or too large for the budget.</summary>
     public const string ArtifactRefused = "PDSL3010";
 
     /// <summary>The user's own code failed while the pipeline called it.</summary>
@@ -133,4 +133,7 @@ public static class DiagnosticIds
 
     /// <summary>A solver changed a request to what the numbers allow.</summary>
     public const string SolverAdjusted = "PDSL3014";
+
+    /// <summary>A budget that no choice meets.</summary>
+    public const string BudgetNotAttainable = "PDSL3015";
 }

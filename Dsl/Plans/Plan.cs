@@ -39,12 +39,17 @@ public sealed record PlannedLayer(
     public static PlannedLayer Resolve(ResolvedLayer layer, long bytesBefore)
     {
         var shape = layer.Layer.Shape!;
-        var steps = layer.Steps.Select(placed => placed.Step.Resolve(shape)).ToList();
-        IReadOnlyList<MatrixCost> costs = [new(shape.Rows, shape.Columns, bytesBefore)];
-        costs = steps.Aggregate(costs, (factors, step) => step.Predict(shape, factors));
-        return new(layer.Layer.Path, shape, new(steps), bytesBefore, costs.Sum(cost => cost.Bytes), layer.Span);
+        return new PlannedLayer(layer.Layer.Path, shape, default, bytesBefore, bytesBefore, layer.Span).With([.. layer.Steps.Select(placed => placed.Step.Resolve(shape))]);
     }
 
-    /// <summary>The steps in one line.</summary>
-    public string Describe() => string.Join(" | ", Steps);
+    /// <summary>The same layer with other steps, and what its weight then takes.</summary>
+    public PlannedLayer With(IReadOnlyList<Step> steps)
+    {
+        IReadOnlyList<MatrixCost> costs = [new(Shape.Rows, Shape.Columns, BytesBefore)];
+        costs = steps.Aggregate(costs, (factors, step) => step.Predict(Shape, factors));
+        return this with { Steps = new(steps), BytesAfter = costs.Sum(cost => cost.Bytes) };
+    }
+
+    /// <summary>The steps in one line; a layer that a budget left as it is has none.</summary>
+    public string Describe() => Steps.Count == 0 ? "keep" : string.Join(" | ", Steps);
 }

@@ -23,6 +23,12 @@ public sealed record Recipe
     /// <summary>The data that flows through the model to collect statistics.</summary>
     public Calibration? Calibrate { get; init; }
 
+    /// <summary>How large the artifact may be, or null where the recipe names every number itself.</summary>
+    public Budget? Budget { get; init; }
+
+    /// <summary>How the budget is shared out.</summary>
+    public AllocationMethod Allocate { get; init; }
+
     /// <summary>How quality is measured and what loss of it is accepted.</summary>
     public Evaluation? Evaluate { get; init; }
 

@@ -30,6 +30,7 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
         }
 
         CheckStatistics(draft, merged, report);
+        CheckBudget(draft, merged, report);
         return merged is not { Name: { } name, Model: { } model, Weights: { } weights } ? null : new Recipe
         {
             Name = name,
@@ -41,6 +42,8 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
             Seed = merged.Seed ?? 0,
             Calibrate = merged.Calibrate,
             Evaluate = merged.Evaluate,
+            Budget = merged.Budget,
+            Allocate = merged.Allocate?.Method ?? AllocationMethod.Predicted,
             Rules = merged.Rules,
             Span = merged.Span,
         };
@@ -94,6 +97,8 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
         Seed = top.Seed ?? below.Seed,
         Calibrate = top.Calibrate ?? below.Calibrate,
         Evaluate = top.Evaluate ?? below.Evaluate,
+        Budget = top.Budget ?? below.Budget,
+        Allocate = top.Allocate ?? below.Allocate,
         Rules = new(below.Rules.Concat(top.Rules.Select(rule => rule with { Level = level }))),
     };
 
@@ -111,6 +116,23 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
             {
                 report(new(DiagnosticIds.PathOutsideProject, Severity.Error, problem, path.Span));
             }
+        }
+    }
+
+    private static void CheckBudget(RecipeDraft draft, RecipeDraft merged, Action<RecipeDiagnostic> report)
+    {
+        if (draft.Allocate is { } allocate && merged.Budget is null)
+        {
+            report(new(DiagnosticIds.MissingSetting, Severity.Error, "'allocate' says how a budget is spent and the recipe has none; add 'budget' or drop it", allocate.Span));
+        }
+        else if (draft.Allocate is { Method: AllocationMethod.Measured } measured && merged.Calibrate is null)
+        {
+            report(new(DiagnosticIds.MissingSetting, Severity.Error, "'allocate: measured' learns from calibration data and the recipe names none; add 'calibrate' with the data to use", measured.Span));
+        }
+
+        if (draft.Budget is { } budget && merged.Rules.Count > 0 && !merged.Rules.Any(rule => rule.Steps.Any(step => step.Step.IsOpen)))
+        {
+            report(new(DiagnosticIds.ContradictorySettings, Severity.Error, $"the budget '{budget.Text}' has nothing left to choose, because every step names its own numbers; leave 'rank' out of a 'decompose' step, or drop the budget", budget.Span));
         }
     }
 

@@ -24,6 +24,12 @@ public sealed record RecipeDraft
     /// <summary>The data that statistics are collected on.</summary>
     public Calibration? Calibrate { get; init; }
 
+    /// <summary>How large the artifact may be.</summary>
+    public Budget? Budget { get; init; }
+
+    /// <summary>How the budget is shared out.</summary>
+    public WrittenAllocation? Allocate { get; init; }
+
     /// <summary>How quality is measured.</summary>
     public Evaluation? Evaluate { get; init; }
 

@@ -22,7 +22,7 @@ public static class RecipeResolver
         foreach (var layer in layers.Where(layer => !layer.IsOpen))
         {
             var rules = matches.Where(match => match.Layers.Contains(layer)).Select(match => match.Rule).ToList();
-            if (rules.Count > 0 && Chain(layer, rules, problems.Add) is { } chain)
+            if (rules.Count > 0 && Chain(recipe, layer, rules, problems.Add) is { } chain)
             {
                 resolved.Add(chain);
             }
@@ -61,7 +61,8 @@ public static class RecipeResolver
         var usable = named.Where(layer => rule.Steps.Any(step => Fits(step.Step, layer))).ToList();
         if (usable.Count == 0 && rule.Steps.Count > 0)
         {
-            string works = string.Join(" and ", rule.Steps.Select(step => $"'{StepCatalog.Of(step.Step).Name}' works on {Kinds(step.Step.AppliesTo)} only"));
+            string works = string.Join(", ", rule.Steps.GroupBy(step => step.Step.AppliesTo).Select(same =>
+                $"{string.Join(" and ", same.Select(step => $"'{StepCatalog.Of(step.Step).Name}'"))} {(same.Count() == 1 ? "works" : "work")} on {Kinds(same.Key)} only"));
             string seen = string.Join(", ", named.Take(3).Select(layer => $"'{layer.Path}' ({layer.TypeName})"));
             report(new(DiagnosticIds.NotCompressible, Severity.Error, $"{works}, and '{rule.Match}' matches {seen}{(named.Count > 3 ? " and others" : "")}; name a layer that has a weight of that kind", rule.Span));
         }
@@ -69,7 +70,7 @@ public static class RecipeResolver
         return [.. usable];
     }
 
-    private static ResolvedLayer? Chain(LayerCandidate layer, List<Rule> rules, Action<RecipeDiagnostic> report)
+    private static ResolvedLayer? Chain(Recipe recipe, LayerCandidate layer, List<Rule> rules, Action<RecipeDiagnostic> report)
     {
         int level = rules.Max(rule => rule.Level);
         var winners = rules.Where(rule => rule.Level == level).ToList();
@@ -102,8 +103,14 @@ public static class RecipeResolver
                 return null;
             }
 
+            if (chain.LastOrDefault() is { Step: { EndsChain: true } last })
+            {
+                report(new(DiagnosticIds.ContradictorySteps, Severity.Error, $"'{layer.Path}' gets '{StepCatalog.Of(step.Step).Name}' after '{StepCatalog.Of(last).Name}', which leaves nothing for it to work on; narrow one of the patterns or drop one of the steps", step.Span));
+                return null;
+            }
+
             chain.Add(step);
-            foreach (var problem in step.Step.Check(layer.Shape, new HashSet<string>(step.Given.Select(given => given.Name))))
+            foreach (var problem in step.Step.Check(layer.Shape, new HashSet<string>(step.Given.Select(given => given.Name))).Where(problem => !IsLeftToBudget(recipe, step.Step, problem)))
             {
                 var severity = problem.Id == DiagnosticIds.RankSavesNothing ? Severity.Warning : Severity.Error;
                 report(new(problem.Id, severity, problem.Setting is null || layer.Shape is null ? problem.Message : $"{problem.Message} (layer '{layer.Path}')", step.SpanOf(problem.Setting)));
@@ -112,6 +119,8 @@ public static class RecipeResolver
 
         return new(layer, new(chain), steps[0].rule.Span);
     }
+
+    private static bool IsLeftToBudget(Recipe recipe, Step step, StepProblem problem) => recipe.Budget is not null && step.IsOpen && problem.Id == DiagnosticIds.MissingSetting;
 
     private static bool Fits(Step step, LayerCandidate layer) => layer.Kind is not { } kind || (kind & step.AppliesTo) != 0;
 

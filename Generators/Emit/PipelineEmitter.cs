@@ -47,7 +47,8 @@ internal static class PipelineEmitter
             .Line()
             .Summary("Loads the model with its compressed layers in place. The caller owns it.")
             .Line($"/// <param name=\"path\">The artifact's folder, or null: <see cref=\"ArtifactPath\"/> beside the application.</param>")
-            .Line($"public static {model} Load(string? path = null) => global::PipelineDsl.Runtime.ArtifactLoader.Load<{model}>(new {pipeline.ClassName}(), path);")
+            .Line("/// <param name=\"maxBytes\">The stored bytes of the whole model that may be used, or null for all; stacked layers then take as many blocks as fit.</param>")
+            .Line($"public static {model} Load(string? path = null, long? maxBytes = null) => global::PipelineDsl.Runtime.ArtifactLoader.Load<{model}>(new {pipeline.ClassName}(), path, maxBytes);")
             .Close()
             .Line();
         literals.WriteData(code, pipeline);
@@ -96,13 +97,14 @@ internal static class PipelineEmitter
     {
         string prefix = pipeline.Model.Namespace.Length == 0 ? "global::" : $"global::{pipeline.Model.Namespace}.";
         code.Summary($"Loads the model as the recipe <c>{CodeWriter.Xml(pipeline.RecipeName)}</c> made it, compressed layers in place. The caller owns it.")
-            .Line("/// <param name=\"path\">The artifact's folder, or null: the one beside the application.</param>");
+            .Line("/// <param name=\"path\">The artifact's folder, or null: the one beside the application.</param>")
+            .Line("/// <param name=\"maxBytes\">The stored bytes of the whole model that may be used, or null for all; stacked layers then take as many blocks as fit.</param>");
         if (pipeline.Model.IsPartial)
         {
             code.Origin();
         }
 
-        code.Line($"public static global::{pipeline.Model.FullName} {pipeline.LoadName}(string? path = null) => {prefix}{pipeline.ClassName}.Load(path);");
+        code.Line($"public static global::{pipeline.Model.FullName} {pipeline.LoadName}(string? path = null, long? maxBytes = null) => {prefix}{pipeline.ClassName}.Load(path, maxBytes);");
     }
 
     private static string Access(PipelineModel pipeline) => pipeline.Model.IsPublic ? "public" : "internal";

@@ -60,6 +60,8 @@ internal sealed class RecipeLiterals(ProjectOptions options, string mainFile)
             .Line($"Seed = {recipe.Seed.ToString(CultureInfo.InvariantCulture)},")
             .Line($"Calibrate = {Calibration(recipe.Calibrate)},")
             .Line($"Evaluate = {Evaluation(recipe.Evaluate)},")
+            .Line($"Budget = {Budget(recipe.Budget)},")
+            .Line($"Allocate = {Value(recipe.Allocate)},")
             .Line($"Span = {At(recipe.Span)},")
             .Line($"WeightsSpan = {At(recipe.WeightsSpan)},")
             .Line($"TokenizerSpan = {(recipe.TokenizerSpan is { } span ? At(span) : "null")},");
@@ -102,6 +104,10 @@ internal sealed class RecipeLiterals(ProjectOptions options, string mainFile)
     private string Calibration(Calibration? data) => data is null
         ? "null"
         : $"new({CodeWriter.Literal(data.Data)}, {Number(data.Samples)}, {Number(data.SequenceLength)}, {At(data.Span)}, {At(data.DataSpan)})";
+
+    private string Budget(Budget? budget) => budget is null
+        ? "null"
+        : $"new({Value(budget.Amount)}, {Value(budget.Unit)}, {CodeWriter.Literal(budget.Text)}, {At(budget.Span)})";
 
     private string Evaluation(Evaluation? data) => data is null
         ? "null"

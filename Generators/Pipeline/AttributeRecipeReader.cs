@@ -41,7 +41,7 @@ internal sealed class AttributeRecipeReader
         }
 
         var settings = new RecipeAttribute(name ?? "");
-        AttributeSettings.Read(attribute, RecipeCatalog.Recipe, settings, problems.Add, cancellation);
+        var given = AttributeSettings.Read(attribute, RecipeCatalog.Recipe, settings, problems.Add, cancellation);
         if (settings.Weights.Length == 0)
         {
             Report(DiagnosticIds.MissingSetting, "the recipe has no weights; add Weights = \"<file>\" with a safetensors file or folder", AttributeSettings.SpanOf(attribute, nameof(RecipeAttribute.Weights), cancellation));
@@ -56,12 +56,30 @@ internal sealed class AttributeRecipeReader
             Seed = settings.Seed,
             Calibrate = ReadCalibrate(),
             Evaluate = ReadEvaluate(),
+            Budget = ReadBudget(attribute, settings.Budget),
+            Allocate = given?.FirstOrDefault(setting => setting.Name == nameof(RecipeAttribute.Allocate)) is { } allocate ? new(settings.Allocate, allocate.Span) : null,
             Span = span,
         };
     }
 
     private WrittenText? Written(AttributeData attribute, string value, string setting) =>
         value.Length == 0 ? null : new(value, AttributeSettings.SpanOf(attribute, setting, cancellation));
+
+    private Budget? ReadBudget(AttributeData attribute, string text)
+    {
+        if (Written(attribute, text, nameof(RecipeAttribute.Budget)) is not { } written)
+        {
+            return null;
+        }
+
+        var budget = Budget.Parse(written.Text, written.Span, out string problem);
+        if (budget is null)
+        {
+            Report(DiagnosticIds.InvalidValue, problem, written.Span);
+        }
+
+        return budget;
+    }
 
     private Calibration? ReadCalibrate()
     {

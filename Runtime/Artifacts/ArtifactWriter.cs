@@ -54,9 +54,10 @@ internal sealed class ArtifactWriter : IDisposable
     }
 
     /// <summary>The manifest of the new artifact.</summary>
-    public Manifest Describe(SolvedLayers solved, QualityRecord? quality, string device)
+    public Manifest Describe(SolvedLayers solved, OrderedBlocks? blocks, QualityRecord? quality, string device)
     {
         var layers = solved.Layers.Values.Select(Describe).ToList();
+        long bytes = layers.Sum(layer => layer.BytesAfter) + kept.Sum(tensor => tensor.Bytes);
         return new Manifest
         {
             Recipe = run.Recipe.Name,
@@ -68,9 +69,10 @@ internal sealed class ArtifactWriter : IDisposable
             Plan = new ContentKey("plan").Add("text", LockFile.Write(run.Plan)).ToString(),
             Sources = run.Sources,
             Weights = Digest,
-            Bytes = new(run.Sources[RecipeFiles.Weights].Bytes, layers.Sum(layer => layer.BytesAfter) + kept.Sum(tensor => tensor.Bytes)),
+            Bytes = new(run.Sources[RecipeFiles.Weights].Bytes, bytes),
             Quality = quality,
             Layers = layers,
+            Elastic = blocks is null ? null : ElasticRecord.Of(blocks.Layers, blocks.Order, bytes),
             Kept = kept,
             Warnings = [.. layers.SelectMany(layer => layer.Notes.Select(note => $"{layer.Path}: {note}"))],
         };

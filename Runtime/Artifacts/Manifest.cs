@@ -44,8 +44,14 @@ public sealed record Manifest
     /// <summary>Quality before and after, or null when the recipe does not measure it.</summary>
     public QualityRecord? Quality { get; init; }
 
+    /// <summary>How a budget was spent, or null when the recipe has none.</summary>
+    public AllocationRecord? Allocation { get; init; }
+
     /// <summary>Every compressed layer, by path.</summary>
     public required IReadOnlyList<LayerRecord> Layers { get; init; }
+
+    /// <summary>The sizes that the model can be loaded in, or null when it has only one.</summary>
+    public ElasticRecord? Elastic { get; init; }
 
     /// <summary>Every tensor that is stored as it was, by name.</summary>
     public required IReadOnlyList<TensorRecord> Kept { get; init; }

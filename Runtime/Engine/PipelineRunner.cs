@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using PipelineDsl.Diagnostics;
+using PipelineDsl.Recipes;
 using PipelineDsl.Runtime.Artifacts;
 using PipelineDsl.Runtime.Native;
 using PipelineDsl.Runtime.Report;
@@ -25,27 +26,60 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
         using var gate = FinalizerGate.Close();
         observer.Progress($"{recipe.Name}: planning");
         using var run = new Planner(options, observer).Prepare(pipeline);
-        string lockFile = new PlanLock(options, observer).Check(run);
+        var planLock = new PlanLock(options, observer);
+        if (recipe.Budget is null)
+        {
+            planLock.Check(run);
+        }
+
         clock.Finish("plan");
 
-        var units = run.Layers.Select(item => new LayerUnit(run, item.Plan, item.Layer)).ToList();
-        var statistics = new StatisticsPhase(pipeline, run, store, options, observer).Collect(units, cancellation);
+        var statistics = new StatisticsPhase(pipeline, run, store, options, observer).Collect(Units(run), cancellation);
         clock.Finish("statistics");
 
-        using var solved = new SolvePhase(run, store, options, observer).Solve(units, statistics, cancellation);
+        var loss = new CalibrationLoss(pipeline, run, store, options);
+        AllocationRecord? allocation = null;
+        if (recipe.Budget is { } budget)
+        {
+            allocation = new AllocationPhase(run, budget, loss, store, options, observer).Allocate(Units(run), statistics, cancellation);
+            planLock.Check(run);
+            clock.Finish("allocate");
+        }
+
+        using var solved = new SolvePhase(run, store, options, observer).Solve(Units(run), statistics, cancellation);
         clock.Finish("solve");
+
+        var blocks = new StackOrderPhase(pipeline, run, store, options, observer).Order(solved, cancellation);
+        clock.Finish("order");
 
         using var artifact = ArtifactWriter.Stage(run, solved, options.OutputDirectory);
         clock.Finish("write");
 
+        if (allocation is not null && recipe.Allocate == AllocationMethod.Measured)
+        {
+            allocation = allocation with { MeasuredDistortion = loss.Increase(artifact.Digest, solved, cancellation) };
+        }
+
         var quality = new EvaluationPhase(pipeline, run, store, options, observer).Measure(solved, artifact.Digest, cancellation);
         clock.Finish("evaluate");
 
-        var manifest = artifact.Describe(solved, quality, options.Device);
+        var manifest = artifact.Describe(solved, blocks, quality, options.Device) with { Allocation = allocation };
+        RequireBudget(manifest, recipe);
         var files = artifact.Publish(manifest, new RunFacts(clock.Phases, solved.Seconds, solved.Cached));
+        string lockFile = planLock.Keep(run);
         observer.Record($"recipe {recipe.Name} solved={solved.Seconds.Count} cached={solved.Cached.Count}");
         return new RunResult(recipe.Name, manifest, files, [.. run.Paths.Values.SelectMany(FilesOf), lockFile]);
     }
+
+    private static void RequireBudget(Manifest manifest, Recipe recipe)
+    {
+        if (manifest.Allocation is { } allocation && manifest.Bytes.After > allocation.BudgetBytes)
+        {
+            throw new PipelineException(DiagnosticIds.BudgetNotAttainable, $"the artifact takes {manifest.Bytes.After} bytes and the budget is {allocation.BudgetBytes}: a solver stored more than its step predicts; leave more room or name the ranks", recipe.Budget!.Span);
+        }
+    }
+
+    private static List<LayerUnit> Units(PreparedRun run) => [.. run.Layers.Select(item => new LayerUnit(run, item.Plan, item.Layer))];
 
     /// <summary>A folder of shards is as many inputs.</summary>
     private static IEnumerable<string> FilesOf(string path) => Directory.Exists(path) ? Directory.EnumerateFiles(path) : [path];

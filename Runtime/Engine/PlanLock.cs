@@ -12,28 +12,25 @@ internal sealed class PlanLock(RunOptions options, IRunObserver observer)
 {
     private const int NamedDifferences = 3;
 
-    /// <summary>Writes a missing lock, updates it on request, and compares it otherwise.</summary>
+    /// <summary>Compares the plan with its lock file, where there is one that is not to be updated.</summary>
     /// <exception cref="PipelineException">PDSL3009: locked mode, and the plan differs.</exception>
-    /// <returns>The lock file's path.</returns>
-    public string Check(PreparedRun run)
+    public void Check(PreparedRun run)
     {
         string path = PathFor(run);
-        string planned = LockFile.Write(run.Plan);
-        if (!File.Exists(path) || options.UpdateLock)
+        if (!File.Exists(path))
         {
-            if (options.LockedMode && !File.Exists(path))
+            if (options.LockedMode)
             {
                 throw new PipelineException(DiagnosticIds.PlanDiffersFromLock, $"locked mode needs '{Path.GetFileName(path)}' and it is not there; build once without locked mode and commit it", run.Recipe.Span);
             }
 
-            WriteWhenDifferent(path, planned);
-            return path;
+            return;
         }
 
-        var differences = LockFile.Differences(File.ReadAllText(path), planned);
+        var differences = options.UpdateLock ? [] : LockFile.Differences(File.ReadAllText(path), LockFile.Write(run.Plan));
         if (differences.Count == 0)
         {
-            return path;
+            return;
         }
 
         string named = string.Join("; ", differences.Take(NamedDifferences)) + (differences.Count > NamedDifferences ? $"; and {differences.Count - NamedDifferences} more" : "");
@@ -44,6 +41,19 @@ internal sealed class PlanLock(RunOptions options, IRunObserver observer)
         }
 
         observer.Report(new(DiagnosticIds.PlanDiffersFromLock, Severity.Warning, message, SourceSpan.StartOf(path)));
+    }
+
+    /// <summary>Writes a missing lock and updates it on request; a run does so when it has succeeded.</summary>
+    /// <returns>The lock file's path.</returns>
+    public string Keep(PreparedRun run)
+    {
+        string path = PathFor(run);
+        string planned = LockFile.Write(run.Plan);
+        if (!File.Exists(path) || (options.UpdateLock && File.ReadAllText(path) != planned))
+        {
+            AtomicFile.Write(path, stream => stream.Write(Encoding.UTF8.GetBytes(planned)));
+        }
+
         return path;
     }
 
@@ -53,15 +63,5 @@ internal sealed class PlanLock(RunOptions options, IRunObserver observer)
         string file = run.Recipe.Span.Path;
         string folder = file.EndsWith(".yaml", StringComparison.OrdinalIgnoreCase) ? Path.GetDirectoryName(file) ?? "" : "";
         return Path.GetFullPath(Path.Combine(options.ProjectDirectory, folder, run.Recipe.Name + LockFile.Suffix));
-    }
-
-    private static void WriteWhenDifferent(string path, string text)
-    {
-        if (File.Exists(path) && File.ReadAllText(path) == text)
-        {
-            return;
-        }
-
-        AtomicFile.Write(path, stream => stream.Write(Encoding.UTF8.GetBytes(text)));
     }
 }

@@ -11,8 +11,8 @@ namespace PipelineDsl.Runtime.Engine;
 /// <summary>A recipe made ready: its files are open and checked, its model stands with its weights, its plan is resolved.</summary>
 internal sealed class PreparedRun : IDisposable
 {
-    /// <summary>The resolved plan.</summary>
-    public required Plan Plan { get; init; }
+    /// <summary>The resolved plan; with a budget, open steps until it is spent.</summary>
+    public required Plan Plan { get; set; }
 
     /// <summary>The recipe.</summary>
     public required Recipe Recipe { get; init; }
@@ -30,10 +30,17 @@ internal sealed class PreparedRun : IDisposable
     public required IReadOnlyDictionary<string, string> Paths { get; init; }
 
     /// <summary>The layers that get steps, with the modules they are.</summary>
-    public required IReadOnlyList<(PlannedLayer Plan, ModelLayer Layer)> Layers { get; init; }
+    public required IReadOnlyList<(PlannedLayer Plan, ModelLayer Layer)> Layers { get; set; }
 
     /// <summary>SHA-256 of each of these layers' weights, by path.</summary>
     public required IReadOnlyDictionary<string, string> WeightDigests { get; init; }
+
+    /// <summary>Takes over the layers' plans as a budget resolved them.</summary>
+    public void Adopt(IReadOnlyDictionary<string, PlannedLayer> plans)
+    {
+        Layers = [.. Layers.Select(item => (plans.GetValueOrDefault(item.Plan.Path, item.Plan), item.Layer))];
+        Plan = Plan with { Layers = new(Layers.Select(item => item.Plan)) };
+    }
 
     /// <inheritdoc/>
     public void Dispose()

@@ -18,6 +18,7 @@ internal static class StatisticsFile
     private const string InputSum = "sum";
     private const string MeanMagnitudes = "magnitudes.mean";
     private const string LargestMagnitudes = "magnitudes.largest";
+    private const string Norms = "norms";
 
     /// <summary>Writes statistics to a safetensors file.</summary>
     public static void Write(string path, LayerStatistics statistics)
@@ -40,6 +41,11 @@ internal static class StatisticsFile
         foreach (var (kind, covariance) in statistics.Covariances)
         {
             tensors.Add(Covariance + kind, covariance);
+        }
+
+        if (statistics.InputNorms is { } norms)
+        {
+            tensors.Add(Norms, norms);
         }
 
         if (statistics.Fisher is { } fisher)
@@ -67,6 +73,7 @@ internal static class StatisticsFile
             InputMagnitudes = file.Contains(MeanMagnitudes) ? new(file.Read(MeanMagnitudes), file.Read(LargestMagnitudes)) : null,
             Covariances = file.Names.Where(name => name.StartsWith(Covariance, StringComparison.Ordinal))
                 .ToDictionary(name => Enum.Parse<StatisticKinds>(name[Covariance.Length..]), name => file.Read(name)),
+            InputNorms = file.Contains(Norms) ? file.Read(Norms) : null,
             Fisher = file.Contains(FisherRows) ? new(file.Read(FisherCount)[0].item<long>(), file.Read(FisherRows), file.Read(FisherColumns)) : null,
             AccessCounts = file.Contains(Access) ? file.Read(Access) : null,
         };

@@ -38,6 +38,14 @@ public sealed record ModelLayer(string Path, nn.Module Module)
         _ => throw new InvalidOperationException($"'{Path}' has no weight that a step works on"),
     };
 
+    /// <summary>The bias, owned by the module, or null.</summary>
+    public Parameter? Bias => Module switch
+    {
+        Linear linear => linear.bias,
+        Conv2d convolution => convolution.bias,
+        _ => null,
+    };
+
     /// <summary>The weight seen as a matrix, or null for a module without one.</summary>
     public LayerShape? Shape => Kind == LayerKinds.None ? null : ShapeOf(Weight.shape);
 

@@ -58,6 +58,22 @@ public static partial class HtmlReport
         yield return new TreemapChart(layers, manifest.Kept).Draw();
     }
 
+    private static IEnumerable<object?> Budget(Manifest manifest)
+    {
+        if (manifest.Allocation is not { } allocation)
+        {
+            yield break;
+        }
+
+        foreach (string sentence in BudgetText.Sentences(allocation))
+        {
+            yield return E("p", sentence);
+        }
+
+        yield return Table("What each layer got", ["Layer", "Choice", "Size", "Why"], allocation.Layers.Select(layer => (IReadOnlyList<object>)
+            [layer.Path, E("code", layer.Choice), Figures.Bytes(layer.Bytes), layer.Reason]));
+    }
+
     private static IEnumerable<object?> Layers(Manifest manifest, IReadOnlyList<ReportLayer> layers)
     {
         if (layers.Count > 0)

@@ -19,6 +19,7 @@ public static partial class HtmlReport
         [
             ("first", "What to look at first", First(manifest, layers)),
             ("bytes", "Where the bytes are", Bytes(manifest, layers)),
+            ("budget", "How the budget was spent", Budget(manifest)),
             ("layers", "Layers", Layers(manifest, layers)),
             ("spectra", "Where the cuts are", Spectra(layers)),
             ("time", "Where the time went", Time(facts, layers)),

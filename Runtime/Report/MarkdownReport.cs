@@ -15,7 +15,7 @@ public static class MarkdownReport
     public static string Write(Manifest manifest, RunFacts facts)
     {
         var layers = ReportLayer.All(manifest, facts);
-        IEnumerable<string>[] parts = [Headline(manifest), Warnings(manifest), Worst(layers), Layers(layers), Provenance(manifest, facts, layers)];
+        IEnumerable<string>[] parts = [Headline(manifest), Warnings(manifest), Worst(layers), Budget(manifest), Layers(layers), Provenance(manifest, facts, layers)];
         var text = new StringBuilder();
         foreach (string line in parts.SelectMany(part => part))
         {
@@ -64,6 +64,31 @@ public static class MarkdownReport
         foreach (var layer in worst)
         {
             yield return $"1. {Code(layer.Record.Path)}: error {Figures.Percent(layer.RelativeError)}, {Figures.Bytes(layer.Record.BytesBefore)} → {Figures.Bytes(layer.Record.BytesAfter)}";
+        }
+
+        yield return "";
+    }
+
+    private static IEnumerable<string> Budget(Manifest manifest)
+    {
+        if (manifest.Allocation is not { } allocation)
+        {
+            yield break;
+        }
+
+        yield return "### How the budget was spent";
+        yield return "";
+        foreach (string sentence in BudgetText.Sentences(allocation))
+        {
+            yield return Plain(sentence);
+            yield return "";
+        }
+
+        yield return "| Layer | Choice | Size | Why |";
+        yield return "|---|---|--:|---|";
+        foreach (var layer in allocation.Layers)
+        {
+            yield return Row(Code(layer.Path), Code(layer.Choice), Figures.Bytes(layer.Bytes), Plain(layer.Reason));
         }
 
         yield return "";

@@ -14,6 +14,8 @@ internal sealed class InputSums(string leader, StatisticKinds kinds, long column
 
     private readonly ActivationScale? magnitudes = kinds.HasFlag(StatisticKinds.InputMagnitudes) ? new(columns) : null;
 
+    private readonly InputNormAccumulator? norms = kinds.HasFlag(StatisticKinds.InputNorms) ? new(columns) : null;
+
     private readonly Dictionary<StatisticKinds, CovarianceAccumulator> covariances = new[]
     {
         StatisticKinds.ContextCovariance, StatisticKinds.ContextCovarianceSignedMax, StatisticKinds.ContextCovarianceUnscaled,
@@ -31,6 +33,9 @@ internal sealed class InputSums(string leader, StatisticKinds kinds, long column
     /// <summary>The magnitudes, or null when not asked for; the caller owns the tensors.</summary>
     public InputMagnitudes? Magnitudes => magnitudes is null ? null : new(magnitudes.MeanMagnitudes.alias(), magnitudes.LargestMagnitudes.alias());
 
+    /// <summary>The mean norms, or null when not asked for; the caller owns the tensor.</summary>
+    public Tensor? Norms => norms?.Mean();
+
     /// <summary>The covariances asked for; the caller owns the tensors.</summary>
     public IReadOnlyDictionary<StatisticKinds, Tensor> Covariances => covariances.ToDictionary(item => item.Key, item => item.Value.Mean());
 
@@ -39,6 +44,7 @@ internal sealed class InputSums(string leader, StatisticKinds kinds, long column
     {
         using var scope = NewDisposeScope();
         moments?.Add(x.reshape(-1, x.shape[^1]));
+        norms?.Add(x);
         for (long i = 0; i < x.shape[0] && (magnitudes is not null || covariances.Count > 0); i++)
         {
             var sample = x[i].reshape(-1, x.shape[^1]);
@@ -55,6 +61,7 @@ internal sealed class InputSums(string leader, StatisticKinds kinds, long column
     {
         moments?.Dispose();
         magnitudes?.Dispose();
+        norms?.Dispose();
         foreach (var covariance in covariances.Values)
         {
             covariance.Dispose();

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace PipelineDsl.Runtime.Statistics;
 
 /// <summary>What calibration learned about one layer; only what was asked for is there. All tensors are float64 on the CPU.</summary>
-/// <remarks>Tensors of <see cref="InputMoments"/> and <see cref="Covariances"/> may be shared between layers that read the same input.</remarks>
+/// <remarks>Tensors of <see cref="InputMoments"/>, <see cref="Covariances"/> and <see cref="InputNorms"/> may be shared between layers that read the same input.</remarks>
 public sealed class LayerStatistics
 {
     /// <summary>Nothing collected.</summary>
@@ -17,6 +17,9 @@ public sealed class LayerStatistics
 
     /// <summary>Magnitudes of the input channels.</summary>
     public InputMagnitudes? InputMagnitudes { get; init; }
+
+    /// <summary>Mean over samples of the L2 norm over tokens of each input channel [columns].</summary>
+    public Tensor? InputNorms { get; init; }
 
     /// <summary>Sums of squared gradients.</summary>
     public FisherSums? Fisher { get; init; }

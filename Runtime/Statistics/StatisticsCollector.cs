@@ -17,7 +17,7 @@ namespace PipelineDsl.Runtime.Statistics;
 /// </remarks>
 internal sealed class StatisticsCollector : IDisposable
 {
-    private const StatisticKinds AnySum = StatisticKinds.InputMoments | StatisticKinds.InputMagnitudes |
+    private const StatisticKinds AnySum = StatisticKinds.InputMoments | StatisticKinds.InputNorms | StatisticKinds.InputMagnitudes |
         StatisticKinds.ContextCovariance | StatisticKinds.ContextCovarianceSignedMax | StatisticKinds.ContextCovarianceUnscaled;
 
     private const StatisticKinds AnyInput = AnySum | StatisticKinds.AccessCounts;
@@ -277,6 +277,7 @@ internal sealed class StatisticsCollector : IDisposable
                 InputMoments = inputs.GetValueOrDefault(path)?.Moments,
                 InputMagnitudes = inputs.GetValueOrDefault(path)?.Magnitudes,
                 Covariances = inputs.GetValueOrDefault(path)?.Covariances ?? new Dictionary<StatisticKinds, Tensor>(),
+                InputNorms = inputs.GetValueOrDefault(path)?.Norms,
                 Fisher = fisher.TryGetValue(path, out var sums) ? new(sums.Count, sums.Rows(), sums.Columns()) : null,
                 AccessCounts = accesses.GetValueOrDefault(path)?.Counts.alias(),
             };

@@ -29,6 +29,7 @@ internal static class ExpressionReader
             "product" => Product.Read(description),
             "scaled" => Scaled.Read(description),
             "shifted" => Shifted.Read(description),
+            "signLowRank" => SignLowRank.Read(description),
             "spatial" => SpatialKernel.Read(description),
             "sum" => Sum.Read(description),
             var form => throw new InvalidDataException($"unknown weight form '{form}'"),

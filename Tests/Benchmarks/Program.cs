@@ -11,6 +11,7 @@ internal static class Program
         ["svd"] = SvdBenchmark.Run,
         ["corda"] = CordaBenchmark.Run,
         ["orientations"] = OrientationsBenchmark.Run,
+        ["leaderboard"] = Leaderboard.Run,
     };
 
     private static int Main(string[] args)

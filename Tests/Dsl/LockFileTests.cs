@@ -10,7 +10,7 @@ public sealed class LockFileTests
     {
         string[] lines = LockFile.Write(PlanOf(("b", 4), ("a", 2))).TrimEnd().Split('\n');
         lines.Count(line => line.StartsWith("  a:", StringComparison.Ordinal) || line.StartsWith("  b:", StringComparison.Ordinal)).ShouldBe(2);
-        lines.ShouldContain("  a: { bytes: 512, bytesAfter: 192, shape: 16x8, steps: 'decompose { accuracy: tight, convForm: channelWise, keepRatio: 0, orientation: weight, rank: 2 }' }");
+        lines.ShouldContain($"  a: {{ bytes: 512, bytesAfter: 192, shape: 16x8, steps: '{new Decompose { Rank = 2 }}' }}");
         lines.ShouldContain("totals: { bytes: 1024, bytesAfter: 576 }");
     }
 

@@ -53,6 +53,25 @@ public sealed class RecipeBinderTests
         problems.ShouldHaveSingleItem().ToString().ShouldBe("r.yaml(7,5,7,10): error PDSL1005: 'corda' learns from calibration data and the recipe names none; add 'calibrate' with the data to use");
     }
 
+    [Fact]
+    public void A_budget_is_inherited_and_leaves_ranks_open()
+    {
+        const string open = "recipe: base\nmodel: M\nweights: w\ncalibrate: { data: c.txt }\nbudget: 600 KB\nsteps:\n  - match: a\n    decompose: { orientation: whitened }\n";
+        var recipe = Bind("recipe: top\nextends: base\nallocate: measured\n", out var problems, open);
+        problems.ShouldBeEmpty();
+        (recipe!.Budget!.Amount, recipe.Allocate).ShouldBe((600 * 1024, AllocationMethod.Measured));
+    }
+
+    [Theory]
+    [InlineData("calibrate: { data: c.txt }", "calibrate: { data: c.txt }\nbudget: 60%", "r.yaml(6,9,6,12): error PDSL1007: the budget '60%' has nothing left to choose, because every step names its own numbers; leave 'rank' out of a 'decompose' step, or drop the budget")]
+    [InlineData("calibrate: { data: c.txt }", "allocate: uniform", "r.yaml(5,11,5,18): error PDSL1005: 'allocate' says how a budget is spent and the recipe has none; add 'budget' or drop it")]
+    [InlineData("calibrate: { data: c.txt }\nsteps:\n  - match: a\n    keep:", "allocate: measured\nbudget: 1 MB\nsteps:\n  - match: a\n    decompose:", "r.yaml(5,11,5,19): error PDSL1005: 'allocate: measured' learns from calibration data and the recipe names none; add 'calibrate' with the data to use")]
+    public void A_budget_that_cannot_be_spent_is_an_error(string right, string wrong, string expected)
+    {
+        Bind(Base.Replace(right, wrong), out var problems);
+        problems.ShouldHaveSingleItem().ToString().ShouldBe(expected);
+    }
+
     private static Recipe? Bind(string text, out List<RecipeDiagnostic> problems, params string[] others)
     {
         var parsed = RecipeParserTests.Read(text);

@@ -47,6 +47,27 @@ public sealed class RecipeResolverTests
     }
 
     [Fact]
+    public void Nothing_follows_a_step_that_leaves_no_matrix()
+    {
+        Resolve(out var problems, Rule("a", new BitStack { Rank = 2 }, new Quantize()));
+        var problem = problems.ShouldHaveSingleItem();
+        problem.Id.ShouldBe(DiagnosticIds.ContradictorySteps);
+        problem.Message.ShouldContain("'quantize' after 'bitStack'");
+    }
+
+    [Fact]
+    public void A_stack_whose_blocks_cannot_be_or_save_nothing_is_reported()
+    {
+        Resolve(out var problems, Rule("a", new BitStack { Rank = 9 }));
+        problems.ShouldHaveSingleItem().Id.ShouldBe(DiagnosticIds.RankTooLarge);
+        Resolve(out problems, Rule("a", new BitStack { Rank = 2 })).ShouldNotBeEmpty();
+        problems.ShouldBeEmpty();
+        Resolve(out problems, Rule("a", new BitStack { Rank = 8 }));
+        problems.ShouldHaveSingleItem().Id.ShouldBe(DiagnosticIds.RankSavesNothing);
+        new BitStack { ScaleWeight = false }.Check(null, new HashSet<string> { nameof(BitStack.ScaleEps) }).ShouldHaveSingleItem().Id.ShouldBe(DiagnosticIds.ContradictorySettings);
+    }
+
+    [Fact]
     public void A_rank_above_the_smaller_side_is_an_error()
     {
         Resolve(out var problems, Rule("a", new Decompose { Rank = 9 }));
@@ -56,8 +77,21 @@ public sealed class RecipeResolverTests
     [Fact]
     public void Each_step_of_a_rule_says_what_it_works_on()
     {
-        Resolve(out var problems, Rule("norm", new Decompose { Rank = 2 }, new Quantize()));
-        problems.ShouldHaveSingleItem().Message.ShouldStartWith("'decompose' works on Linear, Embedding and Conv2d only and 'quantize' works on Linear, Embedding and Conv2d only, and 'norm' matches 'norm' (LayerNorm)");
+        Resolve(out var problems, Rule("norm", new Corda { Rank = 2 }, new Quantize()));
+        problems.ShouldHaveSingleItem().Message.ShouldStartWith("'corda' works on Linear only, 'quantize' works on Linear, Embedding and Conv2d only, and 'norm' matches 'norm' (LayerNorm)");
+        Resolve(out problems, Rule("norm", new Decompose { Rank = 2 }, new Quantize()));
+        problems.ShouldHaveSingleItem().Message.ShouldStartWith("'decompose' and 'quantize' work on Linear, Embedding and Conv2d only, and 'norm'");
+    }
+
+    [Fact]
+    public void A_rank_may_be_left_out_where_there_is_a_budget()
+    {
+        Resolve(out var problems, Rule("a", new Decompose { Orientation = Orientation.Whitened }));
+        problems.ShouldHaveSingleItem().Id.ShouldBe(DiagnosticIds.MissingSetting);
+        Resolve(new Budget(600, BudgetUnit.Bytes, "600 B", Nowhere), out problems, Rule("a", new Decompose { Orientation = Orientation.Whitened }));
+        problems.ShouldBeEmpty();
+        Resolve(new Budget(600, BudgetUnit.Bytes, "600 B", Nowhere), out problems, Rule("a", new Corda { Use = CordaUse.Adapter }));
+        problems.ShouldHaveSingleItem().Id.ShouldBe(DiagnosticIds.MissingSetting);
     }
 
     [Fact]
@@ -86,7 +120,9 @@ public sealed class RecipeResolverTests
 
     private static Rule Rule(string match, params Step[] steps) => new(match, new(steps.Select(step => new PlacedStep(step, default, Nowhere))), Nowhere);
 
-    private static IReadOnlyList<ResolvedLayer> Resolve(out List<RecipeDiagnostic> problems, params Rule[] rules)
+    private static IReadOnlyList<ResolvedLayer> Resolve(out List<RecipeDiagnostic> problems, params Rule[] rules) => Resolve(null, out problems, rules);
+
+    private static IReadOnlyList<ResolvedLayer> Resolve(Budget? budget, out List<RecipeDiagnostic> problems, params Rule[] rules)
     {
         LayerCandidate[] layers =
         [
@@ -97,7 +133,7 @@ public sealed class RecipeResolverTests
         ];
         var found = new List<RecipeDiagnostic>();
         problems = found;
-        var recipe = new Recipe { Name = "r", Model = "M", Weights = "w", Rules = new(rules), Span = Nowhere, WeightsSpan = Nowhere };
+        var recipe = new Recipe { Name = "r", Model = "M", Weights = "w", Rules = new(rules), Budget = budget, Span = Nowhere, WeightsSpan = Nowhere };
         return RecipeResolver.Resolve(recipe, layers, found.Add);
     }
 }

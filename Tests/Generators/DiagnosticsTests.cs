@@ -58,6 +58,24 @@ public sealed class DiagnosticsTests
         result.CompilerProblems.ShouldBeEmpty();
     }
 
+    [Theory]
+    [InlineData("Budget = \"60 %%\"", "Mlp.cs(9,31) PDSL1004: 'budget' is '60 %%'; write a size")]
+    [InlineData("Budget = \"60%\"", "Mlp.cs(9,31) PDSL1007: the budget '60%' has nothing left to choose")]
+    [InlineData("Allocate = AllocationMethod.Uniform", "Mlp.cs(9,33) PDSL1005: 'allocate' says how a budget is spent and the recipe has none")]
+    public void A_budget_in_attributes_is_checked_at_its_place(string setting, string expected) =>
+        new GeneratorRun().Source("Mlp.cs", Models.Mlp.Replace("[Recipe(\"small-mlp\", ", $"[Recipe(\"small-mlp\", {setting}, ")).Run()
+            .Diagnostics.ShouldHaveSingleItem().ShouldStartWith(expected);
+
+    [Fact]
+    public void A_budget_is_emitted_and_leaves_a_rank_open()
+    {
+        string model = Models.Mlp.Replace("[Recipe(\"small-mlp\", ", "[Recipe(\"small-mlp\", Budget = \"600 KB\", Allocate = AllocationMethod.Farms, ").Replace("Rank = 16, ", "");
+        var result = new GeneratorRun().Source("Mlp.cs", model).Run();
+        result.Diagnostics.ShouldBeEmpty();
+        result.CompilerProblems.ShouldBeEmpty();
+        string.Concat(result.Files.Values).ShouldContain("Budget = new(614400D, global::PipelineDsl.Recipes.BudgetUnit.Bytes, \"600 KB\", ");
+    }
+
     [Fact]
     public void Two_recipes_of_one_name_are_an_error_that_names_the_other_place()
     {

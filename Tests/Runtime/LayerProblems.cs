@@ -47,6 +47,8 @@ internal static class LayerProblems
             covariances[kind] = covariance.Mean();
         }
 
+        using var norms = new InputNormAccumulator(columns);
+        norms.Add(inputs);
         using var fisher = new FisherAccumulator(rows, columns);
         fisher.Add(randn(rows, columns, dtype: float64, generator: new Generator(3)) * inputs.reshape(-1, columns).abs().mean([0]));
         return new()
@@ -54,6 +56,7 @@ internal static class LayerProblems
             InputMoments = new(moments.Count, moments.Sum, moments.Gram),
             InputMagnitudes = new(magnitudes.MeanMagnitudes, magnitudes.LargestMagnitudes),
             Covariances = covariances,
+            InputNorms = norms.Mean(),
             Fisher = new(fisher.Count, fisher.Rows(), fisher.Columns()),
         };
     }
@@ -67,6 +70,7 @@ internal static class LayerProblems
             InputMoments = statistics.InputMoments,
             InputMagnitudes = statistics.InputMagnitudes,
             Covariances = statistics.Covariances,
+            InputNorms = statistics.InputNorms,
             Fisher = new(1, zeros(rows, dtype: float64), zeros(columns, dtype: float64)),
         };
     }

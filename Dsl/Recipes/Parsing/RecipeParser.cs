@@ -10,7 +10,7 @@ public sealed class RecipeParser
 {
     private const string Owner = "the recipe";
 
-    private static readonly string[] Keys = ["recipe", "version", "model", "weights", "tokenizer", "seed", "calibrate", "evaluate", "extends", "steps"];
+    private static readonly string[] Keys = ["recipe", "version", "model", "weights", "tokenizer", "seed", "budget", "allocate", "calibrate", "evaluate", "extends", "steps"];
 
     private readonly List<RecipeDiagnostic> diagnostics = [];
     private readonly SourceSpan start;
@@ -78,9 +78,11 @@ public sealed class RecipeParser
             Model = alone ? reader.RequiredText("model", Owner, "'model: <class>' with the model's full class name", span) : reader.Text("model"),
             Weights = alone ? reader.RequiredText("weights", Owner, "'weights: <file>' with a safetensors file or folder", span) : reader.Text("weights"),
             Tokenizer = reader.Text("tokenizer"),
-            Seed = ReadSeed(reader),
+            Seed = (long?)ReadSetting(reader, nameof(RecipeAttribute.Seed))?.Value,
             Calibrate = ReadCalibrate(reader),
             Evaluate = ReadEvaluate(reader),
+            Budget = ReadBudget(reader),
+            Allocate = ReadSetting(reader, nameof(RecipeAttribute.Allocate)) is { } method ? new((AllocationMethod)method.Value, method.Span) : null,
             Extends = reader.Text("extends"),
             Rules = steps is null ? default : new(new StepsReader(Report).Read(steps)),
             Span = span,
@@ -95,9 +97,25 @@ public sealed class RecipeParser
         }
     }
 
-    private long? ReadSeed(MappingReader reader)
+    private Budget? ReadBudget(MappingReader reader)
     {
-        var setting = RecipeCatalog.Recipe.First(known => known.PropertyName == nameof(RecipeAttribute.Seed));
+        if (reader.Text("budget") is not { } written)
+        {
+            return null;
+        }
+
+        var budget = Budget.Parse(written.Text, written.Span, out string problem);
+        if (budget is null)
+        {
+            Report(DiagnosticIds.InvalidValue, problem, written.Span);
+        }
+
+        return budget;
+    }
+
+    private (object Value, SourceSpan Span)? ReadSetting(MappingReader reader, string property)
+    {
+        var setting = RecipeCatalog.Recipe.First(known => known.PropertyName == property);
         if (reader.Text(setting.Name) is not { } written)
         {
             return null;
@@ -105,7 +123,7 @@ public sealed class RecipeParser
 
         if (setting.TryParse(written.Text, out object value, out string problem))
         {
-            return (long)value;
+            return (value, written.Span);
         }
 
         Report(DiagnosticIds.InvalidValue, problem, written.Span);

@@ -52,6 +52,12 @@ public class Decompose : Step
         ? layer
         : layer.Kernel is { } kernel ? layer with { Rows = layer.Rows * kernel.Width, Columns = layer.Columns / kernel.Width } : null;
 
+    /// <inheritdoc/>
+    public override bool IsOpen => !RankChoices.Any(choice => choice.Chosen) && !ReplacesNothing;
+
+    /// <inheritdoc/>
+    public override bool ReplacesBias => Orientation == Orientation.Output;
+
     /// <summary>The rank of the factors in a layer of this shape.</summary>
     public virtual int RankFor(LayerShape layer) => Rank > 0 ? Rank : Math.Max(1, (int)Math.Floor(KeepRatio * FactoredOf(layer).BreakEvenRank));
 
@@ -65,7 +71,7 @@ public class Decompose : Step
         }
         else if (chosen.Length == 0)
         {
-            yield return new(DiagnosticIds.MissingSetting, null, "no rank is chosen; add " + string.Join(" or ", RankChoices.Select(choice => Quoted(choice.Name))));
+            yield return new(DiagnosticIds.MissingSetting, null, $"no rank is chosen; add {string.Join(" or ", RankChoices.Select(choice => Quoted(choice.Name)))}, or a 'budget' to the recipe");
         }
 
         if ((AppliesTo & LayerKinds.Conv2d) == 0 && given.Contains(nameof(ConvForm)))
@@ -83,12 +89,22 @@ public class Decompose : Step
     }
 
     /// <inheritdoc/>
-    public override Step Resolve(LayerShape layer)
+    public override Step Resolve(LayerShape layer) => IsOpen ? this : WithRank(RankFor(layer));
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<Step> Candidates(LayerShape layer, int most)
     {
-        var resolved = (Decompose)Copy();
-        resolved.Rank = RankFor(layer);
-        resolved.KeepRatio = 0;
-        return resolved;
+        int largest = (int)Math.Ceiling(layer.BreakEvenRank) - 1;
+        return !IsOpen || largest < 1 ? [] : [.. Enumerable.Range(1, Math.Min(most, largest)).Select(i => WithRank((int)((long)largest * i / Math.Min(most, largest))))];
+    }
+
+    /// <summary>The same step with a rank.</summary>
+    public virtual Decompose WithRank(int rank)
+    {
+        var step = (Decompose)Copy();
+        step.Rank = rank;
+        step.KeepRatio = 0;
+        return step;
     }
 
     /// <inheritdoc/>

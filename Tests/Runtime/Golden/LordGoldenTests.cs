@@ -1,3 +1,4 @@
+using PipelineDsl.Runtime.Allocation;
 using PipelineDsl.Runtime.Numerics;
 
 using static TorchSharp.torch;
@@ -130,18 +131,23 @@ public sealed class LordGoldenTests
 
         var inputs = net.Inputs(x.narrow(0, 0, calibration));
         double[] reductions = golden["in.net.rank_reduction"].data<double>().ToArray();
+        int Rank(int layer, int cell) => (int)Math.Max(1, Math.Round(Math.Min(net.Weights[layer].shape[0], net.Weights[layer].shape[1]) * (1 - reductions[cell]), MidpointRounding.ToEven));
+        long Cost(int layer, int cell) => Rank(layer, cell) * (net.Weights[layer].shape[0] + net.Weights[layer].shape[1]);
+        var table = SensitivityTable.Measure(
+            golden.Scalar("out.net.base_ppl"),
+            [.. net.Weights.Select((_, layer) => ($"{layer}", (IReadOnlyList<long>)[.. reductions.Select((_, cell) => Cost(layer, cell))]))],
+            (layer, cell) =>
+            {
+                var result = Project(net.Weights[layer], net.Biases[layer], inputs[layer], Rank(layer, cell), centred: true);
+                return net.With(layer, result.Weight, result.Bias!).Perplexity(evaluation, golden["in.net.labels"]);
+            });
         for (int layer = 0; layer < net.Weights.Length; layer++)
         {
-            var w = net.Weights[layer];
+            table.Rows[layer].Metrics.ToArray().ShouldBeNear(golden["out.net.table_ppl"][layer], 1e-8);
             for (int cell = 0; cell < reductions.Length; cell++)
             {
-                long full = Math.Min(w.shape[0], w.shape[1]);
-                int kept = (int)Math.Max(1, Math.Round(full * (1 - reductions[cell]), MidpointRounding.ToEven));
-                var result = Project(w, net.Biases[layer], inputs[layer], kept, centred: true);
-                ((long)kept).ShouldBe(golden["out.net.table_rank"][layer, cell].item<long>());
-                ((double)kept * (w.shape[0] + w.shape[1]) / w.numel()).ShouldBeNear(golden["out.net.table_param_ratio"][layer, cell].item<double>(), 1e-12);
-                net.With(layer, result.Weight, result.Bias!).Perplexity(evaluation, golden["in.net.labels"])
-                    .ShouldBeNear(golden["out.net.table_ppl"][layer, cell].item<double>(), 1e-8);
+                ((long)Rank(layer, cell)).ShouldBe(golden["out.net.table_rank"][layer, cell].item<long>());
+                ((double)Cost(layer, cell) / net.Weights[layer].numel()).ShouldBeNear(golden["out.net.table_param_ratio"][layer, cell].item<double>(), 1e-12);
             }
         }
     }

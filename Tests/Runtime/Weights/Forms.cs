@@ -25,6 +25,9 @@ internal static class Forms
         ["scaled rows and columns"] = () => new Scaled(Random([7]), Dense(7, 11), Random([11])),
         ["scaled rows"] = () => new Scaled(Random([7], float64), Dense(7, 11), null),
         ["scaled columns of a sum of products"] = () => new Scaled(null, new Sum(new Product(Dense(7, 2), Dense(2, 11)), Dense(7, 11)), Random([11], float16), -0.3),
+        ["signs of low rank"] = () => Signed(7, 11, 3),
+        ["signs of low rank, several blocks"] = () => Signed(3, 700_001, 1),
+        ["scaled stack of signs"] = () => new Scaled(null, new Sum(Signed(7, 11, 2), Signed(7, 11, 2)), Random([11])),
         ["shifted"] = () => new Shifted(Dense(7, 11), Random([11])),
         ["shifted product of grids"] = () => new Shifted(new Product(Quantized(7, 3), Quantized(3, 11)), Random([11], float16)),
         ["product shifted in float64"] = () => new Shifted(new Product(Dense(7, 3), Dense(3, 11)), Random([11], float64)),
@@ -41,6 +44,12 @@ internal static class Forms
     public static Expression Make(string name) => ByName[name]();
 
     public static Dense Dense(long rows, long columns, ScalarType dtype = ScalarType.Float32) => new(Random([rows, columns], dtype));
+
+    public static SignLowRank Signed(long rows, long columns, long rank)
+    {
+        using var signs = Random([rows, columns], float64);
+        return SignLowRank.Pack(signs, Random([rows, rank], float16), Random([rank, columns], float16));
+    }
 
     public static Grid Quantized(long rows, long columns, Quantize? step = null)
     {

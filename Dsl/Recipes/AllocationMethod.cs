@@ -1,0 +1,20 @@
+namespace PipelineDsl;
+
+/// <summary>How a budget is shared out among the layers.</summary>
+public enum AllocationMethod
+{
+    /// <summary>
+    /// By the error that each layer's decomposition predicts: the share of the energy in its own metric that a rank gives up. One decomposition a layer;
+    /// a proxy, since equal shares are taken to hurt the model equally in every layer, and a following quantisation is not part of it.
+    /// </summary>
+    Predicted,
+
+    /// <summary>By the model's own loss on the calibration data with one layer compressed at a time: exact for one layer, and dear.</summary>
+    Measured,
+
+    /// <summary>The same share of its parameters for every layer.</summary>
+    Uniform,
+
+    /// <summary>By the heavy tail of each weight's spectrum (FARMS, arXiv:2506.06280): well trained layers keep more. No data is needed.</summary>
+    Farms,
+}

@@ -1,0 +1,30 @@
+namespace PipelineDsl.Runtime.Artifacts;
+
+/// <summary>How a budget was spent.</summary>
+/// <param name="Budget">The budget as written.</param>
+/// <param name="Method">How it was shared out: <c>predicted</c>, <c>measured</c>, <c>uniform</c>, <c>farms</c>.</param>
+/// <param name="BudgetBytes">The largest number of bytes of all tensors.</param>
+/// <param name="PlannedBytes">The bytes that the chosen options take, with everything else that is stored.</param>
+/// <param name="SmallestBytes">The smallest budget that the recipe could meet.</param>
+/// <param name="PredictedDistortion">The sum of the layers' distortions: shares of energy given up (<c>predicted</c>), increases of the calibration loss (<c>measured</c>), or null.</param>
+/// <param name="LowerBound">No choice within the budget has a smaller sum, or null.</param>
+/// <param name="MeasuredDistortion">The increase of the calibration loss with all layers compressed at once (<c>measured</c>), to hold against the sum; else null.</param>
+/// <param name="Layers">What each layer got, by path.</param>
+public sealed record AllocationRecord(
+    string Budget,
+    string Method,
+    long BudgetBytes,
+    long PlannedBytes,
+    long SmallestBytes,
+    double? PredictedDistortion,
+    double? LowerBound,
+    double? MeasuredDistortion,
+    IReadOnlyList<AllocatedLayer> Layers);
+
+/// <summary>What a layer got of a budget.</summary>
+/// <param name="Path">Its path.</param>
+/// <param name="Choice">The chosen steps in one line, or <c>keep</c>.</param>
+/// <param name="Bytes">Bytes of its weight.</param>
+/// <param name="Distortion">What the choice costs by the method's measure, or null.</param>
+/// <param name="Reason">The figure that the choice rests on, in words.</param>
+public sealed record AllocatedLayer(string Path, string Choice, long Bytes, double? Distortion, string Reason);

@@ -1,0 +1,68 @@
+using System.Globalization;
+using PipelineDsl.Runtime.Data;
+using PipelineDsl.Runtime.Measurement;
+using PipelineDsl.Runtime.Models;
+using TorchSharp;
+
+using static TorchSharp.torch;
+
+namespace PipelineDsl.Runtime.Engine;
+
+/// <summary>The model's own loss on the calibration data, with some layers compressed; each value is measured once and cached.</summary>
+internal sealed class CalibrationLoss(IModelPipeline pipeline, PreparedRun run, ContentStore store, RunOptions options)
+{
+    private const string Original = "original";
+
+    private readonly Lazy<DataSource> data = new(() => DataSource.Open(
+        run.Paths[RecipeFiles.Calibration], run.Paths.GetValueOrDefault(RecipeFiles.Tokenizer), run.Recipe.Calibrate!.Samples, run.Recipe.Calibrate.SequenceLength));
+
+    /// <summary>The loss of the original model.</summary>
+    public double Baseline(CancellationToken cancellation) => Measure(Original, [], cancellation);
+
+    /// <summary>The loss with one layer compressed.</summary>
+    public double With(SolvedUnit layer, CancellationToken cancellation) => Measure(layer.Key + " " + layer.Unit.Path, [layer], cancellation);
+
+    /// <summary>What the loss gains with all layers compressed at once.</summary>
+    /// <param name="weights">The digest of the compressed weights.</param>
+    /// <param name="solved">The layers.</param>
+    /// <param name="cancellation">Stops between batches.</param>
+    public double Increase(string weights, SolvedLayers solved, CancellationToken cancellation) => Measure(weights, [.. solved.Layers.Values], cancellation) - Baseline(cancellation);
+
+    private double Measure(string weights, IReadOnlyList<SolvedUnit> layers, CancellationToken cancellation)
+    {
+        string key = Key(weights);
+        if (store.Find(key) is { } found && double.TryParse(File.ReadAllText(found), CultureInfo.InvariantCulture, out double known))
+        {
+            return known;
+        }
+
+        var device = options.Device == "cuda" ? CUDA : CPU;
+        run.Model.to(device);
+        var installed = layers.Select(layer => new TemporaryWeight(layer.Unit.Layer, layer.Result.Weight, layer.Result.Bias)).ToList();
+        try
+        {
+            double value = UserCode.Call(run.Recipe, "measuring the calibration loss failed", () => Quality.Measure(
+                pipeline, run.Model, pipeline.CalibrationBatches(data.Value).Select(batch => batch.To(device)), Metric.Loss, cancellation));
+            store.Put(key, path => File.WriteAllText(path, value.ToString("R", CultureInfo.InvariantCulture)));
+            return value;
+        }
+        finally
+        {
+            installed.ForEach(weight => weight.Dispose());
+            run.Model.to(CPU);
+        }
+    }
+
+    private string Key(string weights) => new ContentKey("calibration loss")
+        .Add("tensors", TensorLibrary.Version)
+        .Add("device", options.Device)
+        .Add("code", options.CodeFingerprint)
+        .Add("model", run.Recipe.Model)
+        .Add("original", run.Sources[RecipeFiles.Weights].Sha256)
+        .Add("weights", weights)
+        .Add("data", run.Sources[RecipeFiles.Calibration].Sha256)
+        .Add("tokenizer", run.Sources.GetValueOrDefault(RecipeFiles.Tokenizer)?.Sha256 ?? "")
+        .Add("samples", run.Recipe.Calibrate!.Samples)
+        .Add("length", run.Recipe.Calibrate.SequenceLength)
+        .ToString();
+}

@@ -1,0 +1,15 @@
+namespace PipelineDsl.Benchmarks;
+
+/// <summary>One way to compress one model, and what it costs.</summary>
+/// <param name="Model">The model and the text.</param>
+/// <param name="Method">The orientation of the decomposition, or <c>rtn</c>.</param>
+/// <param name="Allocation">How the bytes were shared out among the layers: <c>uniform</c>, <c>predicted</c>, <c>measured</c>, or <c>none</c>.</param>
+/// <param name="Setting">The share of the linear layers' bytes that was asked for, or the bits.</param>
+/// <param name="Bytes">Bytes of the linear layers.</param>
+/// <param name="Share">These bytes over the original ones.</param>
+/// <param name="Perplexity">On the test text.</param>
+internal sealed record LeaderboardEntry(string Model, string Method, string Allocation, string Setting, long Bytes, double Share, double Perplexity)
+{
+    /// <summary>The line of the plot that the entry is a point of.</summary>
+    public string Series => Allocation == "none" ? Method : $"{Method}, {Allocation}";
+}
