@@ -3,9 +3,9 @@
 // Builds the benchmarks and runs one:  dotnet run build/bench.cs -- NAME [arguments]
 //   svd [SIDE ...]   leading singular vectors against a complete SVD
 //   corda            CorDA on gsmbard-4m: statistics, solving, memory   (PIPELINEDSL_DATA names the folder of data)
-//   leaderboard      all methods side by side
 //   orientations     perplexity of the five orientations at half the parameters
-// Tables go to the console, figures and pages to artifacts/bench/. Only ratios within one run mean anything on a busy machine.
+//   leaderboard      methods and budgets at 80, 60, 40 and 20 % of the layers' bytes, as table and page
+// Tables go to the console, figures to artifacts/bench/NAME.json. Only ratios within one run mean anything on a busy machine.
 
 using System.Diagnostics;
 using PipelineDsl.Tasks;

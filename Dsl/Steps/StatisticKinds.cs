@@ -24,12 +24,12 @@ public enum StatisticKinds
     /// <summary>As <see cref="ContextCovariance"/>, samples not scaled.</summary>
     ContextCovarianceUnscaled = 16,
 
+    /// <summary>Mean and largest magnitude of each input channel (ASVD).</summary>
+    InputMagnitudes = 64,
+
     /// <summary>How often each row of a table is looked up.</summary>
     AccessCounts = 32,
 
     /// <summary>Mean over samples of the L2 norm over tokens of each input channel (BitStack).</summary>
-    InputNorms = 64,
-
-    /// <summary>Mean and largest magnitude of each input channel (ASVD).</summary>
-    InputMagnitudes = 128,
+    InputNorms = 128,
 }

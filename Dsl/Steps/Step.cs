@@ -24,19 +24,19 @@ public abstract class Step : Attribute
     /// <summary>The place in a layer's chain of steps; a step may only follow steps of a lower stage.</summary>
     public abstract Stage Stage { get; }
 
-    /// <summary>Whether this step leaves no matrix that a later step could work on.</summary>
-    public virtual bool EndsChain => false;
-
     /// <summary>Whether a number is left out that a recipe's budget may choose.</summary>
     public virtual bool IsOpen => false;
 
     /// <summary>Whether the step stores a bias of its own in place of the layer's.</summary>
-    public virtual bool ReplacesBias => false;
+    public virtual bool ReplacesBias(LayerShape layer) => false;
 
     /// <summary>The resolved steps that a budget may choose among, from the smallest result to the largest; none unless the step <see cref="IsOpen"/>.</summary>
     /// <param name="layer">The layer's shape.</param>
     /// <param name="most">The largest number of candidates.</param>
     public virtual IReadOnlyList<Step> Candidates(LayerShape layer, int most) => [];
+
+    /// <summary>Whether this step leaves no matrix that a later step could work on.</summary>
+    public virtual bool EndsChain => false;
 
     /// <summary>Finds settings that contradict each other or do not fit the layer.</summary>
     /// <param name="layer">The layer's shape, or null where it is not known yet.</param>

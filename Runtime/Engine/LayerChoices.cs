@@ -30,7 +30,7 @@ internal sealed record LayerChoices(ModelLayer Layer, PlannedLayer Open, IReadOn
     public static bool IsOpen(PlannedLayer plan) => plan.Steps.Any(step => step.IsOpen);
 
     /// <summary>Bytes of weight and bias that a plan stores.</summary>
-    public static long Bytes(PlannedLayer plan, long biasBytes) => plan.BytesAfter + (plan.Steps.Any(step => step.ReplacesBias) ? plan.Shape.Rows * sizeof(float) : biasBytes);
+    public static long Bytes(PlannedLayer plan, long biasBytes) => plan.BytesAfter + (plan.Steps.Any(step => step.ReplacesBias(plan.Shape)) ? plan.Shape.Rows * sizeof(float) : biasBytes);
 
     /// <summary>The plan that ends with a candidate: what comes after the open step is left out.</summary>
     public PlannedLayer Decomposed(int candidate) => Open.With([.. Open.Steps.Take(Index(Open)), Candidates[candidate]]);
@@ -38,7 +38,9 @@ internal sealed record LayerChoices(ModelLayer Layer, PlannedLayer Open, IReadOn
     /// <summary>The index of the plan that keeps a share of the layer's parameters.</summary>
     public int AtShare(double share) => share >= 1
         ? Plans.Count - 1
-        : Math.Clamp((int)Math.Floor(share * Open.Shape.BreakEvenRank) - 1, 0, Math.Max(0, Candidates.Count - 1));
+        : Math.Clamp((int)Math.Floor(share * Factored.BreakEvenRank) - 1, 0, Math.Max(0, Candidates.Count - 1));
+
+    private LayerShape Factored => Open.Steps[Index(Open)] is Decompose step ? step.Factored(Open.Shape)! : Open.Shape;
 
     private static int Index(PlannedLayer plan) => Enumerable.Range(0, plan.Steps.Count).First(i => plan.Steps[i].IsOpen);
 }

@@ -16,9 +16,9 @@ internal static class StatisticsFile
     private const string FisherColumns = "fisher.columns";
     private const string Gram = "gram";
     private const string InputSum = "sum";
+    private const string Norms = "norms";
     private const string MeanMagnitudes = "magnitudes.mean";
     private const string LargestMagnitudes = "magnitudes.largest";
-    private const string Norms = "norms";
 
     /// <summary>Writes statistics to a safetensors file.</summary>
     public static void Write(string path, LayerStatistics statistics)

@@ -12,9 +12,9 @@ internal sealed class InputSums(string leader, StatisticKinds kinds, long column
 {
     private readonly InputAccumulator? moments = kinds.HasFlag(StatisticKinds.InputMoments) ? new(columns) : null;
 
-    private readonly ActivationScale? magnitudes = kinds.HasFlag(StatisticKinds.InputMagnitudes) ? new(columns) : null;
-
     private readonly InputNormAccumulator? norms = kinds.HasFlag(StatisticKinds.InputNorms) ? new(columns) : null;
+
+    private readonly ActivationScale? magnitudes = kinds.HasFlag(StatisticKinds.InputMagnitudes) ? new(columns) : null;
 
     private readonly Dictionary<StatisticKinds, CovarianceAccumulator> covariances = new[]
     {
@@ -30,11 +30,11 @@ internal sealed class InputSums(string leader, StatisticKinds kinds, long column
     /// <summary>The moments, or null when not asked for; the caller owns the tensors.</summary>
     public InputMoments? Moments => moments is null ? null : new(moments.Count, moments.Sum.alias(), moments.Gram.alias());
 
-    /// <summary>The magnitudes, or null when not asked for; the caller owns the tensors.</summary>
-    public InputMagnitudes? Magnitudes => magnitudes is null ? null : new(magnitudes.MeanMagnitudes.alias(), magnitudes.LargestMagnitudes.alias());
-
     /// <summary>The mean norms, or null when not asked for; the caller owns the tensor.</summary>
     public Tensor? Norms => norms?.Mean();
+
+    /// <summary>The magnitudes, or null when not asked for; the caller owns the tensors.</summary>
+    public InputMagnitudes? Magnitudes => magnitudes is null ? null : new(magnitudes.MeanMagnitudes.alias(), magnitudes.LargestMagnitudes.alias());
 
     /// <summary>The covariances asked for; the caller owns the tensors.</summary>
     public IReadOnlyDictionary<StatisticKinds, Tensor> Covariances => covariances.ToDictionary(item => item.Key, item => item.Value.Mean());
@@ -60,8 +60,8 @@ internal sealed class InputSums(string leader, StatisticKinds kinds, long column
     public void Dispose()
     {
         moments?.Dispose();
-        magnitudes?.Dispose();
         norms?.Dispose();
+        magnitudes?.Dispose();
         foreach (var covariance in covariances.Values)
         {
             covariance.Dispose();

@@ -15,11 +15,11 @@ public sealed class LayerStatistics
     /// <summary>Mean over samples of xᵀx [columns, columns], each sample scaled as its kind says.</summary>
     public IReadOnlyDictionary<StatisticKinds, Tensor> Covariances { get; init; } = new Dictionary<StatisticKinds, Tensor>();
 
-    /// <summary>Magnitudes of the input channels.</summary>
-    public InputMagnitudes? InputMagnitudes { get; init; }
-
     /// <summary>Mean over samples of the L2 norm over tokens of each input channel [columns].</summary>
     public Tensor? InputNorms { get; init; }
+
+    /// <summary>Magnitudes of the input channels.</summary>
+    public InputMagnitudes? InputMagnitudes { get; init; }
 
     /// <summary>Sums of squared gradients.</summary>
     public FisherSums? Fisher { get; init; }

@@ -17,7 +17,7 @@ namespace PipelineDsl.Runtime.Statistics;
 /// </remarks>
 internal sealed class StatisticsCollector : IDisposable
 {
-    private const StatisticKinds AnySum = StatisticKinds.InputMoments | StatisticKinds.InputNorms | StatisticKinds.InputMagnitudes |
+    private const StatisticKinds AnySum = StatisticKinds.InputMoments | StatisticKinds.InputMagnitudes | StatisticKinds.InputNorms |
         StatisticKinds.ContextCovariance | StatisticKinds.ContextCovarianceSignedMax | StatisticKinds.ContextCovarianceUnscaled;
 
     private const StatisticKinds AnyInput = AnySum | StatisticKinds.AccessCounts;

@@ -53,10 +53,10 @@ public class Decompose : Step
         : layer.Kernel is { } kernel ? layer with { Rows = layer.Rows * kernel.Width, Columns = layer.Columns / kernel.Width } : null;
 
     /// <inheritdoc/>
-    public override bool IsOpen => !RankChoices.Any(choice => choice.Chosen) && !ReplacesNothing;
+    public override bool IsOpen => !ReplacesNothing && !RankChoices.Any(choice => choice.Chosen);
 
     /// <inheritdoc/>
-    public override bool ReplacesBias => Orientation == Orientation.Output;
+    public override bool ReplacesBias(LayerShape layer) => Orientation == Orientation.Output && layer.Kind != LayerKinds.Embedding;
 
     /// <summary>The rank of the factors in a layer of this shape.</summary>
     public virtual int RankFor(LayerShape layer) => Rank > 0 ? Rank : Math.Max(1, (int)Math.Floor(KeepRatio * FactoredOf(layer).BreakEvenRank));
@@ -94,7 +94,7 @@ public class Decompose : Step
     /// <inheritdoc/>
     public override IReadOnlyList<Step> Candidates(LayerShape layer, int most)
     {
-        int largest = (int)Math.Ceiling(layer.BreakEvenRank) - 1;
+        int largest = (int)Math.Ceiling(SavingLimit(layer, FactoredOf(layer))) - 1;
         return !IsOpen || largest < 1 ? [] : [.. Enumerable.Range(1, Math.Min(most, largest)).Select(i => WithRank((int)((long)largest * i / Math.Min(most, largest))))];
     }
 
@@ -137,6 +137,9 @@ public class Decompose : Step
 
     private LayerShape FactoredOf(LayerShape layer) => Factored(layer) ?? throw new InvalidOperationException("a spatial decomposition needs to know the kernel");
 
+    /// <summary>The rank from which the factors are no smaller than the weight.</summary>
+    private double SavingLimit(LayerShape layer, LayerShape factored) => (double)(factored.Count - (KeepsMean(layer) ? layer.Columns : 0)) / (factored.Rows + factored.Columns);
+
     private IEnumerable<StepProblem> CheckKind(LayerShape layer)
     {
         string orientation = SettingDescriptor.Format(Orientation);
@@ -164,11 +167,10 @@ public class Decompose : Step
             yield break;
         }
 
-        long beside = KeepsMean(layer) ? layer.Columns : 0;
+        double limit = SavingLimit(layer, factored);
         string? choice = RankChoices.FirstOrDefault(candidate => candidate.Chosen).Name;
-        if (choice is not null && !ReplacesNothing && RankFor(layer) * (factored.Rows + factored.Columns) + beside >= factored.Count)
+        if (choice is not null && !ReplacesNothing && RankFor(layer) >= limit)
         {
-            double limit = (double)(factored.Count - beside) / (factored.Rows + factored.Columns);
             yield return new(DiagnosticIds.RankSavesNothing, choice,
                 $"rank {RankFor(layer)} saves nothing in a layer of {layer.Rows} × {layer.Columns}; two factors are smaller only below rank {Math.Ceiling(limit)}");
         }

@@ -37,7 +37,7 @@ public sealed class Lord : Decompose
     }
 
     /// <inheritdoc/>
-    public override bool ReplacesBias => Center;
+    public override bool ReplacesBias(LayerShape layer) => Center;
 
     /// <inheritdoc/>
     public override IEnumerable<StepProblem> Check(LayerShape? layer, ISet<string> given) =>
