@@ -15,7 +15,7 @@ public sealed class Asvd : Decompose
     /// <summary>What counts as the magnitude of an input channel.</summary>
     public ActivationScaling Scaling { get; set; }
 
-    /// <summary>The rank is rounded up to a multiple of this.</summary>
+    /// <summary>A rank that follows from <see cref="Decompose.KeepRatio"/> is rounded up to a multiple of this.</summary>
     [Within(1, int.MaxValue)]
     public int RankAlign { get; set; } = 1;
 
@@ -29,7 +29,8 @@ public sealed class Asvd : Decompose
     public override StatisticKinds Needs => StatisticKinds.InputMagnitudes;
 
     /// <inheritdoc/>
-    public override int RankFor(LayerShape layer) => (int)Math.Min(layer.MaxRank, (base.RankFor(layer) + RankAlign - 1L) / RankAlign * RankAlign);
+    public override int RankFor(LayerShape layer) =>
+        Rank > 0 ? Rank : (int)Math.Min(layer.MaxRank, (base.RankFor(layer) + RankAlign - 1L) / RankAlign * RankAlign);
 
     /// <inheritdoc/>
     public override IEnumerable<StepProblem> Check(LayerShape? layer, ISet<string> given) =>

@@ -99,7 +99,7 @@ public class Decompose : Step
     }
 
     /// <summary>The same step with a rank.</summary>
-    public Decompose WithRank(int rank)
+    public virtual Decompose WithRank(int rank)
     {
         var step = (Decompose)Copy();
         step.Rank = rank;

@@ -17,7 +17,7 @@ public sealed class Lord : Decompose
     [Within(0, 1)]
     public double RankReduction { get; set; }
 
-    /// <summary>The rank is rounded down to a multiple of this, but not to 0; the paper keeps matrix tiles full with 128.</summary>
+    /// <summary>A rank that follows from a share is rounded down to a multiple of this, but not to 0; the paper keeps matrix tiles full with 128.</summary>
     [Within(1, int.MaxValue)]
     public int RankMultiple { get; set; } = 1;
 
@@ -27,20 +27,28 @@ public sealed class Lord : Decompose
     /// <inheritdoc/>
     public override int RankFor(LayerShape layer)
     {
-        int rank = Rank == 0 && RankReduction > 0 ? Math.Max(1, (int)Math.Round(layer.MaxRank * (1 - RankReduction), MidpointRounding.ToEven)) : base.RankFor(layer);
+        if (Rank > 0)
+        {
+            return Rank;
+        }
+
+        int rank = RankReduction > 0 ? Math.Max(1, (int)Math.Round(layer.MaxRank * (1 - RankReduction), MidpointRounding.ToEven)) : base.RankFor(layer);
         return (int)Math.Min(layer.MaxRank, Math.Max(RankMultiple, rank / RankMultiple * RankMultiple));
     }
+
+    /// <inheritdoc/>
+    public override bool ReplacesBias(LayerShape layer) => Center;
 
     /// <inheritdoc/>
     public override IEnumerable<StepProblem> Check(LayerShape? layer, ISet<string> given) =>
         base.Check(layer, given).Concat(CheckOrientation(Orientation.Output));
 
     /// <inheritdoc/>
-    public override Step Resolve(LayerShape layer)
+    public override Decompose WithRank(int rank)
     {
-        var resolved = (Lord)base.Resolve(layer);
-        resolved.RankReduction = 0;
-        return resolved;
+        var step = (Lord)base.WithRank(rank);
+        step.RankReduction = 0;
+        return step;
     }
 
     private protected override IEnumerable<(string Name, bool Chosen)> RankChoices => base.RankChoices.Append((nameof(RankReduction), RankReduction > 0));

@@ -14,6 +14,14 @@ public sealed class CompressionTests(ITestOutputHelper output)
         CompareOrientations(StoryModel.GsmBard(StoryFiles.Large("")));
 
     [Fact]
+    public void Channels_scaled_by_their_activations_beat_plain_svd_on_stories260k()
+    {
+        var model = StoryModel.Stories260K(StoryFiles.Folder);
+        double scaled = model.Compress(new Asvd { KeepRatio = 0.5 }, samples: 16).Quality!.After;
+        scaled.ShouldBeLessThan(model.Compress(new Decompose { KeepRatio = 0.5 }, samples: 16).Quality!.After);
+    }
+
+    [Fact]
     public void Eight_bits_in_groups_of_32_cost_less_than_half_a_percent() =>
         Quantized(8).Regression.ShouldBeLessThan(0.005);
 
