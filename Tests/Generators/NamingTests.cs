@@ -23,12 +23,12 @@ public sealed class NamingTests
     }
 
     [Theory]
-    [InlineData("/work/app", "/work/app/models/M.cs", "models/M.cs")]
-    [InlineData("/work/app/", "/work/shared/M.cs", "../shared/M.cs")]
+    [InlineData("/src/app", "/src/app/models/M.cs", "models/M.cs")]
+    [InlineData("/src/app/", "/src/shared/M.cs", "../shared/M.cs")]
     [InlineData("C:\\work\\app\\", "C:\\work\\app\\a\\M.cs", "a/M.cs")]
     [InlineData("C:\\work\\app\\", "D:\\M.cs", "M.cs")]
-    [InlineData("", "/work/app/M.cs", "M.cs")]
-    [InlineData("/work/app", "M.cs", "M.cs")]
+    [InlineData("", "/src/app/M.cs", "M.cs")]
+    [InlineData("/src/app", "M.cs", "M.cs")]
     public void Paths_in_generated_code_start_at_the_project(string directory, string path, string expected) =>
         new ProjectOptions(directory.Replace('\\', '/').TrimEnd('/') is { Length: > 0 } folder ? folder + "/" : "", false).Relative(path).ShouldBe(expected);
 
