@@ -1,4 +1,3 @@
-using System.Globalization;
 using PipelineDsl.Runtime.Data;
 using PipelineDsl.Runtime.Measurement;
 using PipelineDsl.Runtime.Models;
@@ -28,40 +27,25 @@ internal sealed class CalibrationLoss(IModelPipeline pipeline, PreparedRun run, 
     /// <param name="cancellation">Stops between batches.</param>
     public double Increase(string weights, SolvedLayers solved, CancellationToken cancellation) => Measure(weights, [.. solved.Layers.Values], cancellation) - Baseline(cancellation);
 
-    private double Measure(string weights, IReadOnlyList<SolvedUnit> layers, CancellationToken cancellation)
+    private double Measure(string weights, IReadOnlyList<SolvedUnit> layers, CancellationToken cancellation) => store.Number(Key(weights), () =>
     {
-        string key = Key(weights);
-        if (store.Find(key) is { } found && double.TryParse(File.ReadAllText(found), CultureInfo.InvariantCulture, out double known))
-        {
-            return known;
-        }
-
         var device = options.Device == "cuda" ? CUDA : CPU;
         run.Model.to(device);
         var installed = layers.Select(layer => new TemporaryWeight(layer.Unit.Layer, layer.Result.Weight, layer.Result.Bias)).ToList();
         try
         {
-            double value = UserCode.Call(run.Recipe, "measuring the calibration loss failed", () => Quality.Measure(
+            return UserCode.Call(run.Recipe, "measuring the calibration loss failed", () => Quality.Measure(
                 pipeline, run.Model, pipeline.CalibrationBatches(data.Value).Select(batch => batch.To(device)), Metric.Loss, cancellation));
-            store.Put(key, path => File.WriteAllText(path, value.ToString("R", CultureInfo.InvariantCulture)));
-            return value;
         }
         finally
         {
             installed.ForEach(weight => weight.Dispose());
             run.Model.to(CPU);
         }
-    }
+    });
 
-    private string Key(string weights) => new ContentKey("calibration loss")
-        .Add("tensors", TensorLibrary.Version)
-        .Add("device", options.Device)
-        .Add("code", options.CodeFingerprint)
-        .Add("model", run.Recipe.Model)
-        .Add("original", run.Sources[RecipeFiles.Weights].Sha256)
+    private string Key(string weights) => run.ModelKey("calibration loss", RecipeFiles.Calibration, options)
         .Add("weights", weights)
-        .Add("data", run.Sources[RecipeFiles.Calibration].Sha256)
-        .Add("tokenizer", run.Sources.GetValueOrDefault(RecipeFiles.Tokenizer)?.Sha256 ?? "")
         .Add("samples", run.Recipe.Calibrate!.Samples)
         .Add("length", run.Recipe.Calibrate.SequenceLength)
         .ToString();

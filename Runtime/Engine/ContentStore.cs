@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Security.Cryptography;
 using PipelineDsl.Diagnostics;
 
@@ -37,6 +38,19 @@ internal sealed class ContentStore(string folder)
         }
 
         return null;
+    }
+
+    /// <summary>The number of a key; computed and stored when it is not there.</summary>
+    public double Number(string key, Func<double> compute)
+    {
+        if (Find(key) is { } found && double.TryParse(File.ReadAllText(found), CultureInfo.InvariantCulture, out double known))
+        {
+            return known;
+        }
+
+        double value = compute();
+        Put(key, path => File.WriteAllText(path, value.ToString("R", CultureInfo.InvariantCulture)));
+        return value;
     }
 
     /// <summary>Stores what <paramref name="write"/> writes to the path it is given, and returns where it now lies.</summary>

@@ -67,31 +67,20 @@ internal sealed class EvaluationPhase(IModelPipeline pipeline, PreparedRun run, 
     private double Measure(string weights, Action install, CancellationToken cancellation)
     {
         var evaluate = run.Recipe.Evaluate!;
-        string key = new ContentKey("evaluation")
-            .Add("tensors", TensorLibrary.Version)
-            .Add("device", options.Device)
-            .Add("code", options.CodeFingerprint)
-            .Add("model", run.Recipe.Model)
-            .Add("original", run.Sources[RecipeFiles.Weights].Sha256)
+        string key = run.ModelKey("evaluation", RecipeFiles.Evaluation, options)
             .Add("weights", weights)
-            .Add("data", run.Sources[RecipeFiles.Evaluation].Sha256)
-            .Add("tokenizer", run.Sources.GetValueOrDefault(RecipeFiles.Tokenizer)?.Sha256 ?? "")
             .Add("length", evaluate.SequenceLength)
             .Add("metric", evaluate.Metric.ToString())
             .ToString();
-        if (store.Find(key) is { } found && double.TryParse(File.ReadAllText(found), CultureInfo.InvariantCulture, out double known))
+        return store.Number(key, () =>
         {
-            return known;
-        }
-
-        install();
-        var device = options.Device == "cuda" ? CUDA : CPU;
-        var data = DataSource.Open(run.Paths[RecipeFiles.Evaluation], run.Paths.GetValueOrDefault(RecipeFiles.Tokenizer), 0, evaluate.SequenceLength);
-        run.Model.to(device);
-        double value = UserCode.Call(run.Recipe, "evaluation failed", () => Quality.Measure(
-            pipeline, run.Model, pipeline.EvaluationBatches(data).Select(batch => batch.To(device)), evaluate.Metric, cancellation));
-        store.Put(key, path => File.WriteAllText(path, value.ToString("R", CultureInfo.InvariantCulture)));
-        observer.Record($"evaluation {run.Recipe.Name}");
-        return value;
+            install();
+            var device = options.Device == "cuda" ? CUDA : CPU;
+            var data = DataSource.Open(run.Paths[RecipeFiles.Evaluation], run.Paths.GetValueOrDefault(RecipeFiles.Tokenizer), 0, evaluate.SequenceLength);
+            run.Model.to(device);
+            observer.Record($"evaluation {run.Recipe.Name}");
+            return UserCode.Call(run.Recipe, "evaluation failed", () => Quality.Measure(
+                pipeline, run.Model, pipeline.EvaluationBatches(data).Select(batch => batch.To(device)), evaluate.Metric, cancellation));
+        });
     }
 }

@@ -42,6 +42,19 @@ internal sealed class PreparedRun : IDisposable
         Plan = Plan with { Layers = new(Layers.Select(item => item.Plan)) };
     }
 
+    /// <summary>Starts the key of something that comes from running the user's model on data: the code, the model, its weights, the data and what computes.</summary>
+    /// <param name="kind">What is computed.</param>
+    /// <param name="data">The role of the data, or of none.</param>
+    /// <param name="options">Where it runs, and the state of the user's code.</param>
+    public ContentKey ModelKey(string kind, string data, RunOptions options) => new ContentKey(kind)
+        .Add("tensors", TensorLibrary.Version)
+        .Add("device", options.Device)
+        .Add("code", options.CodeFingerprint)
+        .Add("model", Recipe.Model)
+        .Add("original", Sources[RecipeFiles.Weights].Sha256)
+        .Add("data", Sources.GetValueOrDefault(data)?.Sha256 ?? "")
+        .Add("tokenizer", Sources.GetValueOrDefault(RecipeFiles.Tokenizer)?.Sha256 ?? "");
+
     /// <inheritdoc/>
     public void Dispose()
     {

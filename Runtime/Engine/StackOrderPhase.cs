@@ -88,29 +88,15 @@ internal sealed class StackOrderPhase(IModelPipeline pipeline, PreparedRun run, 
         }
     }
 
-    private double Cached(string key, Func<double> compute)
+    private double Cached(string key, Func<double> compute) => store.Number(key, () =>
     {
-        if (store.Find(key) is { } found && double.TryParse(File.ReadAllText(found), CultureInfo.InvariantCulture, out double known))
-        {
-            return known;
-        }
-
-        double value = compute();
-        store.Put(key, path => File.WriteAllText(path, value.ToString("R", CultureInfo.InvariantCulture)));
         evaluations++;
-        return value;
-    }
+        return compute();
+    });
 
     private string Key(List<SolvedUnit> stacks, IStackStep step, int level, int? layer)
     {
-        var key = new ContentKey("score")
-            .Add("tensors", TensorLibrary.Version)
-            .Add("device", options.Device)
-            .Add("code", options.CodeFingerprint)
-            .Add("model", run.Recipe.Model)
-            .Add("original", run.Sources[RecipeFiles.Weights].Sha256)
-            .Add("data", run.Sources[RecipeFiles.Calibration].Sha256)
-            .Add("tokenizer", run.Sources.GetValueOrDefault(RecipeFiles.Tokenizer)?.Sha256 ?? "")
+        var key = run.ModelKey("score", RecipeFiles.Calibration, options)
             .Add("samples", step.ScoringSamples)
             .Add("length", run.Recipe.Calibrate!.SequenceLength)
             .Add("level", level)

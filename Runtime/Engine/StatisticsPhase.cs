@@ -57,15 +57,8 @@ internal sealed class StatisticsPhase(IModelPipeline pipeline, PreparedRun run, 
     private string Key(LayerUnit unit)
     {
         var calibrate = run.Recipe.Calibrate;
-        return new ContentKey("statistics")
+        return run.ModelKey("statistics", RecipeFiles.Calibration, options)
             .Add("collector", CollectorVersion)
-            .Add("tensors", TensorLibrary.Version)
-            .Add("device", options.Device)
-            .Add("code", options.CodeFingerprint)
-            .Add("model", run.Recipe.Model)
-            .Add("weights", run.Sources[RecipeFiles.Weights].Sha256)
-            .Add("data", run.Sources.GetValueOrDefault(RecipeFiles.Calibration)?.Sha256 ?? "")
-            .Add("tokenizer", run.Sources.GetValueOrDefault(RecipeFiles.Tokenizer)?.Sha256 ?? "")
             .Add("samples", calibrate?.Samples ?? 0)
             .Add("length", calibrate?.SequenceLength ?? 0)
             .Add("seed", run.Recipe.Seed)
