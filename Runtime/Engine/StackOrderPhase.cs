@@ -1,4 +1,3 @@
-using System.Globalization;
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Runtime.Allocation;
 using PipelineDsl.Runtime.Data;
