@@ -29,15 +29,17 @@ internal sealed class StatisticsCollector : IDisposable
     private readonly Dictionary<string, FisherAccumulator> fisher = [];
     private readonly Dictionary<string, AccessCounter> accesses = [];
     private readonly Dictionary<string, Tensor> leaders = [];
+    private readonly SourceSpan span;
     private readonly bool share;
     private string? latestLeader;
     private bool sharingBroken;
 
-    private StatisticsCollector(IModelPipeline pipeline, nn.Module model, IReadOnlyDictionary<string, StatisticKinds> needs, bool share)
+    private StatisticsCollector(IModelPipeline pipeline, nn.Module model, IReadOnlyDictionary<string, StatisticKinds> needs, SourceSpan span, bool share)
     {
         this.pipeline = pipeline;
         this.model = model;
         this.needs = needs;
+        this.span = span;
         this.share = share;
     }
 
@@ -48,7 +50,7 @@ internal sealed class StatisticsCollector : IDisposable
     /// <param name="batches">Opens the calibration batches; asked for again for gradients.</param>
     /// <param name="span">Where the recipe names the data, for messages.</param>
     /// <param name="cancellation">Stops between batches.</param>
-    /// <exception cref="PipelineException">PDSL3006: a layer was never called.</exception>
+    /// <exception cref="PipelineException">PDSL3006: a layer was never called. PDSL3005: the data that reaches a layer cannot be summed.</exception>
     public static IReadOnlyDictionary<string, LayerStatistics> Collect(
         IModelPipeline pipeline,
         nn.Module model,
@@ -58,18 +60,18 @@ internal sealed class StatisticsCollector : IDisposable
         CancellationToken cancellation)
     {
         model.eval();
-        using var sharing = new StatisticsCollector(pipeline, model, needs, share: true);
+        using var sharing = new StatisticsCollector(pipeline, model, needs, span, share: true);
         sharing.CollectInputs(batches(), cancellation);
         if (!sharing.sharingBroken)
         {
             sharing.CollectFisher(batches(), cancellation);
-            return sharing.Result(span);
+            return sharing.Result();
         }
 
-        using var separate = new StatisticsCollector(pipeline, model, needs, share: false);
+        using var separate = new StatisticsCollector(pipeline, model, needs, span, share: false);
         separate.CollectInputs(batches(), cancellation);
         separate.CollectFisher(batches(), cancellation);
-        return separate.Result(span);
+        return separate.Result();
     }
 
     /// <inheritdoc/>
@@ -102,7 +104,7 @@ internal sealed class StatisticsCollector : IDisposable
             return;
         }
 
-        var hooks = layers.Select(layer => ((nn.Module<Tensor, Tensor>)layer.Module).register_forward_pre_hook(ObserverOf(layer))).ToList();
+        var hooks = layers.Select(layer => ((nn.Module<Tensor, Tensor>)layer.Module).register_forward_pre_hook(Named(layer, ObserverOf(layer)))).ToList();
         try
         {
             using var noGradients = no_grad();
@@ -124,6 +126,19 @@ internal sealed class StatisticsCollector : IDisposable
             ForgetBatch();
         }
     }
+
+    /// <summary>What an accumulator refuses is wrong with the data that reaches this layer.</summary>
+    private Func<nn.Module<Tensor, Tensor>, Tensor, Tensor> Named(ModelLayer layer, Func<nn.Module<Tensor, Tensor>, Tensor, Tensor> observer) => (module, x) =>
+    {
+        try
+        {
+            return observer(module, x);
+        }
+        catch (InvalidOperationException failure)
+        {
+            throw new PipelineException(DiagnosticIds.BrokenData, $"layer '{layer.Path}' cannot be calibrated: {failure.Message}; check the calibration data", span, failure);
+        }
+    };
 
     private Func<nn.Module<Tensor, Tensor>, Tensor, Tensor> ObserverOf(ModelLayer layer) => layer.Module switch
     {
@@ -259,7 +274,7 @@ internal sealed class StatisticsCollector : IDisposable
         }
     }
 
-    private Dictionary<string, LayerStatistics> Result(SourceSpan span)
+    private Dictionary<string, LayerStatistics> Result()
     {
         var result = new Dictionary<string, LayerStatistics>(StringComparer.Ordinal);
         foreach (var (path, need) in needs.Where(need => need.Value != StatisticKinds.None))

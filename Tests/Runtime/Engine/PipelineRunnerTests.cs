@@ -223,6 +223,22 @@ public sealed class PipelineRunnerTests : IDisposable
     }
 
     [Fact]
+    public void Not_a_number_in_the_calibration_data_is_an_error_that_names_the_layer()
+    {
+        using (var input = full([200, 24], float.NaN))
+        {
+            SafetensorsWriter.Write(project.In("nan-data.safetensors"), new Dictionary<string, Tensor> { ["input"] = input });
+        }
+
+        var recipe = Balanced() with { Calibrate = new("nan-data.safetensors", 10, 2, TwoLayersProject.Span(3), TwoLayersProject.Span(3)) };
+        var failure = Should.Throw<PipelineException>(() => project.NewRun().Execute(new TwoLayersPipeline(recipe)));
+        failure.Diagnostic.Id.ShouldBe(DiagnosticIds.BrokenData);
+        failure.Diagnostic.Span.Line.ShouldBe(3);
+        failure.Message.ShouldContain("'first'");
+        failure.Message.ShouldContain("NaN");
+    }
+
+    [Fact]
     public void A_cancelled_run_leaves_nothing_half_written()
     {
         using var cancelled = new CancellationTokenSource();
