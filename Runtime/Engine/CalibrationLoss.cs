@@ -12,8 +12,7 @@ internal sealed class CalibrationLoss(IModelPipeline pipeline, PreparedRun run, 
 {
     private const string Original = "original";
 
-    private readonly Lazy<DataSource> data = new(() => DataSource.Open(
-        run.Paths[RecipeFiles.Calibration], run.Paths.GetValueOrDefault(RecipeFiles.Tokenizer), run.Recipe.Calibrate!.Samples, run.Recipe.Calibrate.SequenceLength));
+    private readonly Lazy<DataSource> data = new(() => run.OpenData(RecipeFiles.Calibration, run.Recipe.Calibrate!.Samples, run.Recipe.Calibrate.SequenceLength));
 
     /// <summary>The loss of the original model.</summary>
     public double Baseline(CancellationToken cancellation) => Measure(Original, [], cancellation);
@@ -29,7 +28,7 @@ internal sealed class CalibrationLoss(IModelPipeline pipeline, PreparedRun run, 
 
     private double Measure(string weights, IReadOnlyList<SolvedUnit> layers, CancellationToken cancellation) => store.Number(Key(weights), () =>
     {
-        var device = options.Device == "cuda" ? CUDA : CPU;
+        var device = options.TensorDevice;
         run.Model.to(device);
         var installed = layers.Select(layer => new TemporaryWeight(layer.Unit.Layer, layer.Result.Weight, layer.Result.Bias)).ToList();
         try

@@ -6,8 +6,6 @@ using PipelineDsl.Runtime.Measurement;
 using PipelineDsl.Runtime.Models;
 using TorchSharp;
 
-using static TorchSharp.torch;
-
 namespace PipelineDsl.Runtime.Engine;
 
 /// <summary>Measures quality before and after, and holds the gate.</summary>
@@ -75,8 +73,8 @@ internal sealed class EvaluationPhase(IModelPipeline pipeline, PreparedRun run, 
         return store.Number(key, () =>
         {
             install();
-            var device = options.Device == "cuda" ? CUDA : CPU;
-            var data = DataSource.Open(run.Paths[RecipeFiles.Evaluation], run.Paths.GetValueOrDefault(RecipeFiles.Tokenizer), 0, evaluate.SequenceLength);
+            var device = options.TensorDevice;
+            var data = run.OpenData(RecipeFiles.Evaluation, 0, evaluate.SequenceLength);
             run.Model.to(device);
             observer.Record($"evaluation {run.Recipe.Name}");
             return UserCode.Call(run.Recipe, "evaluation failed", () => Quality.Measure(

@@ -1,6 +1,7 @@
 using PipelineDsl.Plans;
 using PipelineDsl.Recipes;
 using PipelineDsl.Runtime.Artifacts;
+using PipelineDsl.Runtime.Data;
 using PipelineDsl.Runtime.Formats.Safetensors;
 using PipelineDsl.Runtime.Models;
 
@@ -54,6 +55,13 @@ internal sealed class PreparedRun : IDisposable
         .Add("original", Sources[RecipeFiles.Weights].Sha256)
         .Add("data", Sources.GetValueOrDefault(data)?.Sha256 ?? "")
         .Add("tokenizer", Sources.GetValueOrDefault(RecipeFiles.Tokenizer)?.Sha256 ?? "");
+
+    /// <summary>Opens a data file of the recipe.</summary>
+    /// <param name="role">Its role.</param>
+    /// <param name="samples">The most calibration samples; 0 takes all.</param>
+    /// <param name="sequenceLength">Tokens a sample, for text.</param>
+    public DataSource OpenData(string role, int samples, int sequenceLength) =>
+        DataSource.Open(Paths[role], Paths.GetValueOrDefault(RecipeFiles.Tokenizer), samples, sequenceLength);
 
     /// <inheritdoc/>
     public void Dispose()

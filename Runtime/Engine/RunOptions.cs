@@ -18,6 +18,9 @@ public sealed record RunOptions
     /// <summary>Where the model runs: <c>cpu</c> or <c>cuda</c>.</summary>
     public string Device { get; init; } = "cpu";
 
+    /// <summary>The same as the tensor library knows it.</summary>
+    internal TorchSharp.torch.Device TensorDevice => Device == "cuda" ? TorchSharp.torch.CUDA : TorchSharp.torch.CPU;
+
     /// <summary>Whether a plan that differs from its lock file is an error.</summary>
     public bool LockedMode { get; init; }
 

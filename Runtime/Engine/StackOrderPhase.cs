@@ -5,8 +5,6 @@ using PipelineDsl.Runtime.Measurement;
 using PipelineDsl.Runtime.Weights;
 using TorchSharp;
 
-using static TorchSharp.torch;
-
 namespace PipelineDsl.Runtime.Engine;
 
 /// <summary>Orders the blocks of all stacked layers by what they do for the model's loss, so that any number of bytes is used well (BitStack, arXiv:2410.23918).</summary>
@@ -53,8 +51,8 @@ internal sealed class StackOrderPhase(IModelPipeline pipeline, PreparedRun run, 
         var calibrate = run.Recipe.Calibrate ?? throw new PipelineException(
             DiagnosticIds.MissingSetting, $"recipe '{run.Recipe.Name}' has stacks whose blocks are ordered by calibration data; add 'calibrate'", run.Recipe.Span);
         observer.Progress($"{run.Recipe.Name}: ordering {layers.Sum(layer => layer.Blocks)} blocks of {stacks.Count} layers on {calibrate.Data}");
-        var device = options.Device == "cuda" ? CUDA : CPU;
-        var data = DataSource.Open(run.Paths[RecipeFiles.Calibration], run.Paths.GetValueOrDefault(RecipeFiles.Tokenizer), step.ScoringSamples, calibrate.SequenceLength);
+        var device = options.TensorDevice;
+        var data = run.OpenData(RecipeFiles.Calibration, step.ScoringSamples, calibrate.SequenceLength);
         using var model = new StackedModel(run, stacks);
         double Score(int level, int? layer) => Cached(Key(stacks, step, level, layer), () =>
         {

@@ -43,8 +43,8 @@ internal sealed class StatisticsPhase(IModelPipeline pipeline, PreparedRun run, 
             DiagnosticIds.MissingSetting, $"recipe '{run.Recipe.Name}' has steps that need calibration data; add 'calibrate'", run.Recipe.Span);
         var watch = Stopwatch.StartNew();
         observer.Progress($"{run.Recipe.Name}: calibrating {needs.Count} layers on {calibrate.Data}");
-        var data = DataSource.Open(run.Paths[RecipeFiles.Calibration], run.Paths.GetValueOrDefault(RecipeFiles.Tokenizer), calibrate.Samples, calibrate.SequenceLength);
-        var device = options.Device == "cuda" ? CUDA : CPU;
+        var data = run.OpenData(RecipeFiles.Calibration, calibrate.Samples, calibrate.SequenceLength);
+        var device = options.TensorDevice;
         run.Model.to(device);
         var statistics = UserCode.Call(run.Recipe, "calibration failed", () => StatisticsCollector.Collect(
             pipeline, run.Model, needs, () => pipeline.CalibrationBatches(data).Select(batch => batch.To(device)), calibrate.Span, cancellation));

@@ -1,3 +1,5 @@
+using static TorchSharp.torch;
+
 namespace PipelineDsl.Runtime.Numerics;
 
 /// <summary>Cuts a matrix into blocks of whole rows, so that a pass over it needs little memory beside it.</summary>
@@ -14,5 +16,24 @@ public static class RowBlocks
         {
             yield return (first, Math.Min(height, rows - first));
         }
+    }
+
+    /// <summary>The product x Wᵀ of a matrix that is made block by block.</summary>
+    /// <param name="x">Inputs [..., columns].</param>
+    /// <param name="rows">Rows of W.</param>
+    /// <param name="columns">Columns of W.</param>
+    /// <param name="block">Makes count rows from the first on, [count, columns].</param>
+    /// <returns>Outputs [..., rows]; the caller owns them.</returns>
+    public static Tensor Product(Tensor x, long rows, long columns, Func<long, long, Tensor> block)
+    {
+        using var scope = NewDisposeScope();
+        var outputs = new List<Tensor>();
+        foreach (var (first, count) in Of(rows, columns))
+        {
+            using var inner = NewDisposeScope();
+            outputs.Add(nn.functional.linear(x, block(first, count).to(x.dtype)).MoveToOuterDisposeScope());
+        }
+
+        return (outputs.Count == 1 ? outputs[0] : cat(outputs, -1)).MoveToOuterDisposeScope();
     }
 }

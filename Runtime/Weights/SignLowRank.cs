@@ -73,18 +73,7 @@ public sealed class SignLowRank : Expression
     }
 
     /// <inheritdoc/>
-    public override Tensor Apply(Tensor x)
-    {
-        using var scope = NewDisposeScope();
-        var outputs = new List<Tensor>();
-        foreach (var (first, count) in RowBlocks.Of(Rows, Columns))
-        {
-            using var block = NewDisposeScope();
-            outputs.Add(nn.functional.linear(x, Lines(first, count).to(x.dtype)).MoveToOuterDisposeScope());
-        }
-
-        return (outputs.Count == 1 ? outputs[0] : cat(outputs, -1)).MoveToOuterDisposeScope();
-    }
+    public override Tensor Apply(Tensor x) => RowBlocks.Product(x, Rows, Columns, Lines);
 
     /// <inheritdoc/>
     public override IEnumerable<(string Name, Tensor Tensor)> Leaves() => [("bits", Bits), ("u", U), ("vt", Vt)];

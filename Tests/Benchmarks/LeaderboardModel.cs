@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using PipelineDsl.Runtime.Tests.Stories;
 using Stories.Model;
 
 namespace PipelineDsl.Benchmarks;
@@ -15,18 +16,6 @@ internal sealed record LeaderboardModel(string Name, LlamaConfig Config, string 
 {
     private const string DataVariable = "PIPELINEDSL_DATA";
 
-    private static readonly LlamaConfig GsmBard = new()
-    {
-        VocabularySize = 2048,
-        HiddenSize = 256,
-        IntermediateSize = 704,
-        Layers = 4,
-        Heads = 8,
-        KeyValueHeads = 4,
-        ContextLength = 256,
-        TiedEmbeddings = false,
-    };
-
     /// <summary>The sample's model and, where PIPELINEDSL_DATA names the folder of larger data, gsmbard-4m on both of its texts.</summary>
     /// <param name="folder">Where converted texts go.</param>
     public static IReadOnlyList<LeaderboardModel> All(string folder)
@@ -36,8 +25,8 @@ internal sealed record LeaderboardModel(string Name, LlamaConfig Config, string 
         if (Environment.GetEnvironmentVariable(DataVariable) is { Length: > 0 } data)
         {
             string Bard(string file) => Path.Combine(data, "gsmbard-4m", file);
-            models.Add(new("gsmbard-4m-shakespeare", GsmBard, Bard("model.safetensors"), Bard("tokenizer.json"), Path.Combine(data, "text-tinyshakespeare", "train.txt"), Path.Combine(data, "text-tinyshakespeare", "test.txt")));
-            models.Add(new("gsmbard-4m-gsm8k", GsmBard, Bard("model.safetensors"), Bard("tokenizer.json"), Questions(data, "train", folder), Questions(data, "test", folder)));
+            models.Add(new("gsmbard-4m-shakespeare", StoryModel.GsmBardConfig, Bard("model.safetensors"), Bard("tokenizer.json"), Path.Combine(data, "text-tinyshakespeare", "train.txt"), Path.Combine(data, "text-tinyshakespeare", "test.txt")));
+            models.Add(new("gsmbard-4m-gsm8k", StoryModel.GsmBardConfig, Bard("model.safetensors"), Bard("tokenizer.json"), Questions(data, "train", folder), Questions(data, "test", folder)));
         }
 
         return models;
