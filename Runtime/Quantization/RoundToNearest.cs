@@ -21,12 +21,12 @@ public sealed record RoundToNearest(Tensor Codes, Tensor Scales, Tensor? Zeros)
     /// <param name="grid">The grid's geometry, for this shape.</param>
     /// <param name="scaleType">The dtype of scales: float16 or float32 as a grid stores them; float64 for the exact method.</param>
     /// <exception cref="InvalidOperationException">The weight holds NaN or infinity, or a scale does not fit its dtype.</exception>
-    public static RoundToNearest Of(Tensor weight, UniformGrid grid, ScalarType scaleType)
+    public static RoundToNearest Of(Tensor weight, GridGeometry grid, ScalarType scaleType)
     {
         using var scope = NewDisposeScope();
         MatrixChecks.RequireFinite(weight, "the weight");
         var (low, high) = Ranges(weight, grid);
-        var range = grid.Symmetric ? maximum(-low, high) / grid.Highest : (high - low) / grid.Highest;
+        var range = grid.Signed ? maximum(-low, high) / grid.Highest : (high - low) / grid.Highest;
         var scales = range.to(scaleType);
         scales = where(scales == 0, ones_like(scales), scales);
         if (!scales.isfinite().all().item<bool>())
@@ -35,12 +35,12 @@ public sealed record RoundToNearest(Tensor Codes, Tensor Scales, Tensor? Zeros)
         }
 
         var exact = scales.to(float64);
-        var zeros = grid.Symmetric ? null : (-low / exact).round().clamp(grid.Lowest, grid.Highest);
+        var zeros = grid.Signed ? null : (-low / exact).round().clamp(grid.Lowest, grid.Highest);
         var codes = CodesOf(weight, grid, exact, zeros);
         return new(codes.MoveToOuterDisposeScope(), scales.MoveToOuterDisposeScope(), zeros?.to(uint8).MoveToOuterDisposeScope());
     }
 
-    private static (Tensor Low, Tensor High) Ranges(Tensor weight, UniformGrid grid)
+    private static (Tensor Low, Tensor High) Ranges(Tensor weight, GridGeometry grid)
     {
         var lows = new List<Tensor>();
         var highs = new List<Tensor>();
@@ -56,7 +56,7 @@ public sealed record RoundToNearest(Tensor Codes, Tensor Scales, Tensor? Zeros)
         return grid.Granularity == Granularity.Tensor ? (low.amin([0], keepdim: true), high.amax([0], keepdim: true)) : (low, high);
     }
 
-    private static Tensor CodesOf(Tensor weight, UniformGrid grid, Tensor scales, Tensor? zeros)
+    private static Tensor CodesOf(Tensor weight, GridGeometry grid, Tensor scales, Tensor? zeros)
     {
         var codes = empty(grid.Rows, grid.Columns, dtype: int16);
         foreach (var (first, count) in RowBlocks.Of(grid.Rows, grid.Columns))
@@ -71,7 +71,7 @@ public sealed record RoundToNearest(Tensor Codes, Tensor Scales, Tensor? Zeros)
     }
 
     /// <summary>Rows cut into groups [rows, groups, group length] float64; a shorter last group is filled up with zeros, which every range includes.</summary>
-    private static Tensor Groups(Tensor rows, UniformGrid grid)
+    private static Tensor Groups(Tensor rows, GridGeometry grid)
     {
         long length = grid.GroupLength;
         long missing = (length - grid.Columns % length) % length;

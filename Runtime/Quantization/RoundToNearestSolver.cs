@@ -29,7 +29,7 @@ public sealed class RoundToNearestSolver : LayerSolver<Quantize>
     private static Grid Round(Dense dense, Quantize step, List<string> notes)
     {
         using var scope = NewDisposeScope();
-        var geometry = UniformGrid.For(step, dense.Rows, dense.Columns);
+        var geometry = GridGeometry.For(step, dense.Rows, dense.Columns);
         var rounded = RoundToNearest.Of(dense.Matrix, geometry, step.ScaleType == ScaleType.Float16 ? float16 : float32);
         if (step.ScaleType == ScaleType.Float16 && rounded.Scales.to(float64).min().item<double>() < SmallestNormalHalf)
         {

@@ -1,9 +1,60 @@
+using System.Runtime.InteropServices;
+using PipelineDsl.Runtime.Numerics;
+
+using static TorchSharp.torch;
+
 namespace PipelineDsl.Runtime.Weights;
 
-/// <summary>Codes of 2 to 8 bits in a row of bytes: low bits first, the last byte padded with zeros, negative codes in two's complement.</summary>
+/// <summary>Codes of 1 to 16 bits in a row of bytes: low bits first, the last byte padded with zeros, negative codes in two's complement.</summary>
 internal static class BitPacking
 {
     public static long RowBytes(long codes, int bits) => (codes * bits + 7) / 8;
+
+    /// <summary>Packs a matrix, each row by itself.</summary>
+    /// <param name="codes">[rows, columns] int16.</param>
+    /// <param name="bits">Bits a code.</param>
+    /// <returns>[rows, row bytes] uint8; the caller owns it.</returns>
+    public static Tensor PackRows(Tensor codes, int bits)
+    {
+        var (rows, columns, rowBytes) = (codes.shape[0], (int)codes.shape[1], (int)RowBytes(codes.shape[1], bits));
+        var packed = empty(rows, rowBytes, dtype: uint8);
+        foreach (var (first, count) in RowBlocks.Of(rows, columns))
+        {
+            using var scope = NewDisposeScope();
+            var from = MemoryMarshal.Cast<byte, short>(codes.narrow(0, first, count).contiguous().bytes);
+            var to = packed.narrow(0, first, count).bytes;
+            for (int row = 0; row < count; row++)
+            {
+                Pack(from.Slice(row * columns, columns), to.Slice(row * rowBytes, rowBytes), bits);
+            }
+        }
+
+        return packed;
+    }
+
+    /// <summary>Unpacks a matrix.</summary>
+    /// <param name="packed">[rows, row bytes] uint8.</param>
+    /// <param name="columns">Codes a row.</param>
+    /// <param name="bits">Bits a code.</param>
+    /// <param name="signed">Whether codes are in two's complement.</param>
+    /// <returns>[rows, columns] int16; the caller owns it.</returns>
+    public static Tensor UnpackRows(Tensor packed, long columns, int bits, bool signed)
+    {
+        var (rows, rowBytes) = (packed.shape[0], (int)packed.shape[1]);
+        var codes = empty(rows, columns, dtype: int16);
+        foreach (var (first, count) in RowBlocks.Of(rows, columns))
+        {
+            using var scope = NewDisposeScope();
+            var from = packed.narrow(0, first, count).bytes;
+            var to = MemoryMarshal.Cast<byte, short>(codes.narrow(0, first, count).bytes);
+            for (int row = 0; row < count; row++)
+            {
+                Unpack(from.Slice(row * rowBytes, rowBytes), to.Slice(row * (int)columns, (int)columns), bits, signed);
+            }
+        }
+
+        return codes;
+    }
 
     public static void Pack(ReadOnlySpan<short> codes, Span<byte> packed, int bits)
     {
@@ -15,7 +66,7 @@ internal static class BitPacking
         {
             buffer |= ((uint)code & mask) << held;
             held += bits;
-            if (held >= 8)
+            while (held >= 8)
             {
                 packed[next++] = (byte)buffer;
                 buffer >>= 8;
@@ -38,7 +89,7 @@ internal static class BitPacking
         int next = 0;
         for (int i = 0; i < codes.Length; i++)
         {
-            if (held < bits)
+            while (held < bits)
             {
                 buffer |= (uint)packed[next++] << held;
                 held += 8;

@@ -24,9 +24,12 @@ internal static class ExpressionReader
     {
         Expression expression = description.Form switch
         {
+            "codebook" => Codebook.Read(description),
             "dense" => Dense.Read(description),
             "grid" => Grid.Read(description),
+            "permuted" => Permuted.Read(description),
             "product" => Product.Read(description),
+            "reshaped" => Reshaped.Read(description),
             "scaled" => Scaled.Read(description),
             "shifted" => Shifted.Read(description),
             "signLowRank" => SignLowRank.Read(description),

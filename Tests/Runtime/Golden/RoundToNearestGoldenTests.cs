@@ -22,7 +22,7 @@ public sealed class RoundToNearestGoldenTests
             foreach (string kind in golden.Variants($"out.rtn.{bits}."))
             {
                 string prefix = $"out.rtn.{bits}.{kind}.";
-                var grid = new UniformGrid(
+                var grid = new GridGeometry(
                     weight.shape[0], weight.shape[1], int.Parse(bits[1..], CultureInfo.InvariantCulture), kind == "sym", Granularity.Group, golden.Integer("group_size"));
                 var result = RoundToNearest.Of(weight, grid, float64);
                 result.Codes.to(int64).eq(golden[prefix + "codes"].to(int64)).all().item<bool>().ShouldBeTrue(prefix);
@@ -40,6 +40,6 @@ public sealed class RoundToNearestGoldenTests
         compared.ShouldBeGreaterThan(0);
     }
 
-    private static Tensor Spread(Tensor perGroup, UniformGrid grid) =>
+    private static Tensor Spread(Tensor perGroup, GridGeometry grid) =>
         perGroup.to(float64).repeat_interleave(grid.GroupLength, 1).narrow(1, 0, grid.Columns);
 }

@@ -23,7 +23,7 @@ public sealed class RoundToNearestTests
             var step = new Quantize { Bits = bits, Symmetric = symmetric, Granularity = granularity, GroupSize = 4, ScaleType = scaleType };
             var dense = Forms.Dense(6, 11);
             var grid = Solve(dense, step).Weight.ShouldBeOfType<Grid>();
-            var scales = grid.Scales.to(float64);
+            var scales = grid.Scales.Materialize().to(float64);
             var spread = scales.repeat_interleave(grid.Geometry.GroupLength, 1).narrow(1, 0, 11);
 
             // A scale rounded down to its dtype can leave the ends of the range outside the grid by this share of a step.
@@ -52,7 +52,7 @@ public sealed class RoundToNearestTests
     {
         using var scope = NewDisposeScope();
         var weight = tensor(new[] { 7f, 0.5f, 1.5f, -2.5f, 0f, 0f, 0f, 0f }).reshape(2, 4);
-        var result = RoundToNearest.Of(weight, new UniformGrid(2, 4, 4, true, Granularity.Channel, 1), float16);
+        var result = RoundToNearest.Of(weight, new GridGeometry(2, 4, 4, true, Granularity.Channel, 1), float16);
         result.Codes.data<short>().ToArray().ShouldBe([7, 0, 2, -2, 0, 0, 0, 0]);
         result.Scales.to(float32).data<float>().ToArray().ShouldBe([1, 1]);
     }
@@ -74,7 +74,7 @@ public sealed class RoundToNearestTests
     {
         using var scope = NewDisposeScope();
         var weight = Forms.Random([8, 32]);
-        var geometry = new UniformGrid(8, 32, 8, true, Granularity.Group, 16);
+        var geometry = new GridGeometry(8, 32, 8, true, Granularity.Group, 16);
         var result = RoundToNearest.Of(weight, geometry, float16);
         var spread = result.Scales.to(float64).repeat_interleave(16, 1);
         result.Codes.to(float64).eq((weight.to(float64) / spread).round().clamp(-128, 127)).all().item<bool>().ShouldBeTrue();
@@ -98,15 +98,15 @@ public sealed class RoundToNearestTests
         var weight = Forms.Random([3, 700_001]);
         foreach (var granularity in Enum.GetValues<Granularity>())
         {
-            var whole = RoundToNearest.Of(weight, new UniformGrid(3, 700_001, 4, false, granularity, 1000), float32);
-            var row = RoundToNearest.Of(weight.narrow(0, 1, 1), new UniformGrid(1, 700_001, 4, false, granularity, 1000), float32);
+            var whole = RoundToNearest.Of(weight, new GridGeometry(3, 700_001, 4, false, granularity, 1000), float32);
+            var row = RoundToNearest.Of(weight.narrow(0, 1, 1), new GridGeometry(1, 700_001, 4, false, granularity, 1000), float32);
             if (granularity != Granularity.Tensor)
             {
                 Compare.SameBits(whole.Codes.narrow(0, 1, 1), row.Codes).ShouldBeTrue();
                 Compare.SameBits(whole.Scales.narrow(0, 1, 1), row.Scales).ShouldBeTrue();
             }
 
-            whole.Scales.shape.ShouldBe(new UniformGrid(3, 700_001, 4, false, granularity, 1000).ScaleShape);
+            whole.Scales.shape.ShouldBe(new GridGeometry(3, 700_001, 4, false, granularity, 1000).ScaleShape);
         }
     }
 

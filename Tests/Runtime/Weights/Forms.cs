@@ -36,6 +36,18 @@ internal static class Forms
         ["grid"] = () => Quantized(7, 11),
         ["grid per tensor, 3 bits, asymmetric"] = () => Quantized(7, 11, new Quantize { Bits = 3, Granularity = Granularity.Tensor, Symmetric = false }),
         ["grid per row, 8 bits, float32 scales"] = () => Quantized(7, 11, new Quantize { Bits = 8, Granularity = Granularity.Channel, ScaleType = ScaleType.Float32 }),
+        ["grid with offsets"] = () => OnGrid(7, 11, ZeroKind.Offset, levels: false),
+        ["grid of levels"] = () => OnGrid(7, 11, ZeroKind.None, levels: true),
+        ["grid of levels with one offset"] = () => OnGrid(7, 11, ZeroKind.SharedOffset, levels: true),
+        ["grid with scales on a grid"] = () => DoublyQuantized(7, 11),
+        ["reshaped grid"] = () => new Reshaped(Quantized(1, 7 * 11), 7, 11),
+        ["reshaped grid with scales on a reshaped grid"] = () => new Reshaped(DoublyQuantized(1, 7 * 11), 7, 11),
+        ["permuted grid"] = () => new Permuted(Quantized(7, 11), Order(11)),
+        ["permuted product"] = () => new Permuted(new Product(Dense(7, 3), Quantized(3, 11)), Order(11)),
+        ["codebook a row"] = () => Looked(7, 11, tables: 7, codewords: 8, width: 1),
+        ["codebook of vectors"] = () => Looked(7, 12, tables: 1, codewords: 300, width: 4),
+        ["codebook of a row"] = () => Looked(1, 11, tables: 1, codewords: 2, width: 1),
+        ["codebook of 16 bits, float16"] = () => Looked(7, 12, tables: 1, codewords: 65_536, width: 2, float16),
         ["grid of several blocks"] = () => Quantized(3, 700_001, new Quantize { Bits = 5, GroupSize = 1000, Symmetric = false }),
     };
 
@@ -55,10 +67,41 @@ internal static class Forms
     {
         using var scope = NewDisposeScope();
         step ??= new Quantize { GroupSize = 4 };
-        var grid = UniformGrid.For(step, rows, columns);
+        var grid = GridGeometry.For(step, rows, columns);
         var rounded = RoundToNearest.Of(Random([rows, columns]), grid, step.ScaleType == ScaleType.Float16 ? float16 : float32);
         return Grid.Pack(grid, rounded.Codes, rounded.Scales, rounded.Zeros);
     }
+
+    /// <summary>A grid of 3 bits, groups of 4 and random parts.</summary>
+    public static Grid OnGrid(long rows, long columns, ZeroKind zeros, bool levels)
+    {
+        using var scope = NewDisposeScope();
+        var geometry = new GridGeometry(rows, columns, 3, Signed: !levels, Granularity.Group, 4);
+        var codes = arange(rows * columns, dtype: int64).remainder(8).add(geometry.Lowest).reshape(rows, columns).to(int16);
+        var offsets = zeros switch { ZeroKind.Offset => Random(geometry.ScaleShape), ZeroKind.SharedOffset => Random([1, 1], float16), _ => null };
+        return Grid.Pack(geometry, codes, Random(geometry.ScaleShape, float16), offsets, levels ? Random([8]) : null);
+    }
+
+    /// <summary>A grid whose scales are a grid around one offset.</summary>
+    public static Grid DoublyQuantized(long rows, long columns)
+    {
+        using var scope = NewDisposeScope();
+        using var grid = OnGrid(rows, columns, ZeroKind.None, levels: false);
+        var (height, width) = (grid.Scales.Rows, grid.Scales.Columns);
+        var inner = new GridGeometry(1, height * width, 5, false, Granularity.Group, 6);
+        var codes = arange(height * width, dtype: int64).remainder(32).reshape(1, -1).to(int16);
+        var scales = new Reshaped(Grid.Pack(inner, codes, Random(inner.ScaleShape).abs().to(bfloat16), full([1, 1], 0.25f)), height, width);
+        return Grid.Pack(grid.Geometry, grid.UnpackedCodes(), scales, null);
+    }
+
+    public static Codebook Looked(long rows, long columns, long tables, long codewords, long width, ScalarType dtype = ScalarType.Float32)
+    {
+        using var scope = NewDisposeScope();
+        var codes = arange(rows * columns / width, dtype: int64).mul(7919).remainder(codewords).reshape(rows, columns / width).to(int16);
+        return Codebook.Pack(codes, Random([tables, codewords, width], dtype));
+    }
+
+    public static Tensor Order(int columns) => tensor(Enumerable.Range(0, columns).Select(j => (j * 4 + 3) % columns).ToArray());
 
     /// <summary>Normal values, the same for the same shape: tests run side by side and share no generator.</summary>
     public static Tensor Random(long[] shape, ScalarType dtype = ScalarType.Float32)

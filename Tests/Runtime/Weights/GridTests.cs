@@ -33,7 +33,7 @@ public sealed class GridTests
     {
         using var scope = NewDisposeScope();
         int count = 1 << bits;
-        var geometry = new UniformGrid(3, count + 3, bits, symmetric, Granularity.Channel, 1);
+        var geometry = new GridGeometry(3, count + 3, bits, symmetric, Granularity.Channel, 1);
         var codes = arange(3 * (count + 3), dtype: int64).remainder(count).add(geometry.Lowest).reshape(3, count + 3).to(int16);
         var offsets = symmetric ? null : tensor(new byte[] { 0, 1, (byte)geometry.Highest }).reshape(3, 1);
         using var grid = Grid.Pack(geometry, codes, tensor(new[] { 1f, 0.5f, 3f }).reshape(3, 1), offsets?.clone());
@@ -45,7 +45,7 @@ public sealed class GridTests
     public void Codes_are_packed_low_bits_first_and_each_row_starts_a_byte()
     {
         using var scope = NewDisposeScope();
-        var geometry = new UniformGrid(2, 3, 3, true, Granularity.Tensor, 1);
+        var geometry = new GridGeometry(2, 3, 3, true, Granularity.Tensor, 1);
         var codes = tensor(new short[] { 1, -1, 2, -4, 3, 0 }).reshape(2, 3);
         using var grid = Grid.Pack(geometry, codes, ones(1, 1), null);
         grid.Codes.data<byte>().ToArray().ShouldBe([0b10_111_001, 0b0, 0b00_011_100, 0b0]);
@@ -61,17 +61,35 @@ public sealed class GridTests
     }
 
     [Fact]
+    public void An_offset_is_added_and_a_table_is_looked_up()
+    {
+        using var scope = NewDisposeScope();
+        var codes = tensor(new short[] { 0, 1, 2, 3 }).reshape(2, 2);
+        var geometry = new GridGeometry(2, 2, 2, false, Granularity.Channel, 1);
+        var scales = tensor(new[] { 2f, 3f }).reshape(2, 1);
+        using var shifted = Grid.Pack(geometry, codes, scales.clone(), tensor(new[] { 0.5f, -1f }).reshape(2, 1));
+        shifted.Dequantize().data<float>().ToArray().ShouldBe([0.5f, 2.5f, 5f, 8f]);
+        using var looked = Grid.Pack(geometry, codes, scales.clone(), full([1, 1], 1f), tensor(new[] { -1f, 0f, 0.25f, 1f }));
+        looked.Dequantize().data<float>().ToArray().ShouldBe([-1f, 1f, 1.75f, 4f]);
+        looked.UnpackedCodes().data<short>().ToArray().ShouldBe([0, 1, 2, 3]);
+    }
+
+    [Fact]
     public void Tensors_that_do_not_fit_the_grid_are_refused()
     {
         using var scope = NewDisposeScope();
-        var geometry = new UniformGrid(2, 3, 4, true, Granularity.Tensor, 1);
+        var geometry = new GridGeometry(2, 3, 4, true, Granularity.Tensor, 1);
         var codes = zeros(2, 2, dtype: uint8);
-        var scales = ones(1, 1);
-        Should.Throw<ArgumentException>(() => new Grid(geometry, zeros(2, 3, dtype: uint8), scales, null));
-        Should.Throw<ArgumentException>(() => new Grid(geometry, codes, ones(2, 1), null));
-        Should.Throw<ArgumentException>(() => new Grid(geometry, codes, ones(1, 1, dtype: float64), null));
-        Should.Throw<ArgumentException>(() => new Grid(geometry, codes, scales, zeros(1, 1, dtype: uint8)));
-        Should.Throw<ArgumentException>(() => new Grid(geometry with { Symmetric = false }, codes, scales, null));
-        Should.Throw<ArgumentException>(() => new Grid(geometry with { Bits = 9 }, codes, scales, null));
+        Dense Scales(Tensor? values = null) => new(values ?? ones(1, 1));
+        Should.Throw<ArgumentException>(() => new Grid(geometry, zeros(2, 3, dtype: uint8), Scales(), null));
+        Should.Throw<ArgumentException>(() => new Grid(geometry, codes, Scales(ones(2, 1)), null));
+        Should.Throw<ArgumentException>(() => new Grid(geometry, codes, Scales(ones(1, 1, dtype: float64)), null));
+        Should.Throw<ArgumentException>(() => new Grid(geometry, codes, Scales(), zeros(1, 1, dtype: uint8)));
+        Should.Throw<ArgumentException>(() => new Grid(geometry, codes, Scales(), zeros(2, 1)));
+        Should.Throw<ArgumentException>(() => new Grid(geometry, codes, Scales(), zeros(1, 1, dtype: float64)));
+        Should.Throw<ArgumentException>(() => new Grid(geometry, codes, Scales(), null, ones(16)));
+        Should.Throw<ArgumentException>(() => new Grid(geometry with { Signed = false }, codes, Scales(), null, ones(8)));
+        Should.Throw<ArgumentException>(() => new Grid(geometry with { Signed = false }, codes, Scales(), zeros(1, 1, dtype: uint8), ones(16)));
+        Should.Throw<ArgumentException>(() => new Grid(geometry with { Bits = 9 }, codes, Scales(), null));
     }
 }

@@ -1,16 +1,16 @@
 namespace PipelineDsl.Runtime.Weights;
 
-/// <summary>The geometry of a uniform grid: how many bits a code has and which codes share a scale.</summary>
+/// <summary>The geometry of a grid: how many bits a code has and which codes share a scale.</summary>
 /// <param name="Rows">Rows of the matrix.</param>
 /// <param name="Columns">Columns of the matrix.</param>
 /// <param name="Bits">2 to 8.</param>
-/// <param name="Symmetric">Signed codes around zero; otherwise unsigned codes and a zero point a group.</param>
+/// <param name="Signed">Codes from −2^(bits−1) around zero; otherwise from 0.</param>
 /// <param name="Granularity">What shares a scale.</param>
 /// <param name="GroupSize">Codes of a row that share a scale, for <see cref="Granularity.Group"/>; the last group of a row may be shorter.</param>
-public sealed record UniformGrid(long Rows, long Columns, int Bits, bool Symmetric, Granularity Granularity, int GroupSize)
+public sealed record GridGeometry(long Rows, long Columns, int Bits, bool Signed, Granularity Granularity, int GroupSize)
 {
-    /// <summary>The grid that a step lays over a matrix.</summary>
-    public static UniformGrid For(Quantize step, long rows, long columns) => new(rows, columns, step.Bits, step.Symmetric, step.Granularity, step.GroupSize);
+    /// <summary>The grid that a step lays over a matrix: signed codes when symmetric, else unsigned ones with a zero point a group.</summary>
+    public static GridGeometry For(Quantize step, long rows, long columns) => new(rows, columns, step.Bits, step.Symmetric, step.Granularity, step.GroupSize);
 
     /// <summary>The shape of scales and zero points: [1, 1], [rows, 1] or [rows, groups].</summary>
     public long[] ScaleShape => Granularity switch
@@ -24,10 +24,10 @@ public sealed record UniformGrid(long Rows, long Columns, int Bits, bool Symmetr
     public long GroupLength => Granularity == Granularity.Group ? Math.Min(GroupSize, Columns) : Columns;
 
     /// <summary>The smallest code.</summary>
-    public int Lowest => Symmetric ? -(1 << (Bits - 1)) : 0;
+    public int Lowest => Signed ? -(1 << (Bits - 1)) : 0;
 
     /// <summary>The largest code.</summary>
-    public int Highest => Symmetric ? (1 << (Bits - 1)) - 1 : (1 << Bits) - 1;
+    public int Highest => Signed ? (1 << (Bits - 1)) - 1 : (1 << Bits) - 1;
 
     /// <summary>Bytes of a row of packed codes.</summary>
     public long RowBytes => BitPacking.RowBytes(Columns, Bits);
