@@ -41,13 +41,19 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
         AllocationRecord? allocation = null;
         if (recipe.Budget is { } budget)
         {
-            allocation = new AllocationPhase(run, budget, loss, store, options, observer).Allocate(Units(run), statistics, cancellation);
+            allocation = new AllocationPhase(pipeline, run, budget, loss, store, options, observer).Allocate(Units(run), statistics, cancellation);
             planLock.Check(run);
             clock.Finish("allocate");
         }
 
         using var solved = new SolvePhase(run, store, options, observer).Solve(Units(run), statistics, cancellation);
         clock.Finish("solve");
+
+        if (solved.Layers.Values.Any(layer => layer.Unit.Reconstruction is not null))
+        {
+            new ReconstructionPhase(pipeline, run, store, options, observer).Reconstruct(solved, statistics, cancellation);
+            clock.Finish("reconstruct");
+        }
 
         var blocks = new StackOrderPhase(pipeline, run, store, options, observer).Order(solved, cancellation);
         clock.Finish("order");
@@ -57,7 +63,7 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
 
         if (allocation is not null && recipe.Allocate == AllocationMethod.Measured)
         {
-            allocation = allocation with { MeasuredDistortion = loss.Increase(artifact.Digest, solved, cancellation) };
+            allocation = allocation with { MeasuredDistortion = loss.Increase([.. solved.Layers.Values], cancellation) };
         }
 
         var quality = new EvaluationPhase(pipeline, run, store, options, observer).Measure(solved, artifact.Digest, cancellation);

@@ -1,3 +1,4 @@
+using Microsoft.Win32.SafeHandles;
 using PipelineDsl.Diagnostics;
 
 namespace PipelineDsl.Runtime.Formats;
@@ -20,6 +21,24 @@ internal static class ReadableFile
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or NotSupportedException)
         {
             throw new PipelineException(DiagnosticIds.FileFailed, $"cannot read '{path}': {failure.Message}; check that it is a file and may be read", path, failure);
+        }
+    }
+
+    /// <summary>Fills a buffer from a place in a file.</summary>
+    /// <exception cref="HeaderException">The file ends before.</exception>
+    /// <exception cref="IOException">The disk or network fails.</exception>
+    public static void Fill(SafeFileHandle handle, Span<byte> destination, long position)
+    {
+        while (destination.Length > 0)
+        {
+            int count = RandomAccess.Read(handle, destination, position);
+            if (count == 0)
+            {
+                throw new HeaderException("the file became shorter while it was read");
+            }
+
+            destination = destination[count..];
+            position += count;
         }
     }
 }

@@ -8,7 +8,7 @@ internal static class StrictJson
 {
     private const long MaxBytes = 256L << 20;
 
-    private static readonly JsonDocumentOptions Options = new() { AllowDuplicateProperties = false, MaxDepth = 64 };
+    public static readonly JsonDocumentOptions Options = new() { AllowDuplicateProperties = false, MaxDepth = 64 };
 
     /// <summary>Reads a file and makes something of it.</summary>
     /// <param name="path">The file.</param>

@@ -49,6 +49,24 @@ internal sealed class TemporaryWeight : IDisposable
         }
     }
 
+    /// <summary>The tensors that the model computes with meanwhile, each with what stood there before: null for a bias that the layer does not have.</summary>
+    public IEnumerable<(Tensor Current, Tensor? Original)> Places
+    {
+        get
+        {
+            yield return (layer.Weight, original);
+            if (originalBias is not null)
+            {
+                yield return (layer.Bias!, originalBias);
+            }
+
+            if (addedBias is not null)
+            {
+                yield return (addedBias, null);
+            }
+        }
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {

@@ -106,7 +106,7 @@ public sealed class SafetensorsFile : IDisposable
             long length = RandomAccess.GetLength(handle);
             int headerBytes = HeaderBytes(handle, length);
             byte[] json = new byte[headerBytes];
-            Fill(handle, json, 8);
+            ReadableFile.Fill(handle, json, 8);
             return new SafetensorsFile(path, handle, SafetensorsHeader.Parse(json, length - 8 - headerBytes), 8 + headerBytes);
         }
         catch (HeaderException broken)
@@ -125,7 +125,7 @@ public sealed class SafetensorsFile : IDisposable
     {
         Span<byte> start = stackalloc byte[64];
         start = start[..RandomAccess.Read(handle, start, 0)];
-        if (Impostor(start) is { } impostor)
+        if (Impostor.Find(start) is { } impostor)
         {
             throw new HeaderException(impostor);
         }
@@ -139,15 +139,6 @@ public sealed class SafetensorsFile : IDisposable
         return size > SafetensorsHeader.MaxBytes ? throw new HeaderException($"the header size {size} is over the limit of {SafetensorsHeader.MaxBytes}")
             : (long)size > length - 8 ? throw new HeaderException($"the header of {size} bytes runs past the end of the file of {length} bytes")
             : (int)size;
-    }
-
-    private static string? Impostor(ReadOnlySpan<byte> start)
-    {
-        var text = start.TrimStart(" \t\r\n"u8);
-        return text.StartsWith("version https://git-lfs"u8) ? "it is a Git LFS pointer, not the weights (fetch them with 'git lfs pull')"
-            : start.StartsWith("PK"u8) ? "it is a ZIP archive, as PyTorch writes them (convert it to safetensors)"
-            : text.StartsWith("<!"u8) || text.StartsWith("<html"u8) || text.StartsWith("<?xml"u8) ? "it is a web page, not the weights"
-            : null;
     }
 
     private Tensor ReadInto(TensorInfo info, long offset, long[] shape)
@@ -182,7 +173,7 @@ public sealed class SafetensorsFile : IDisposable
     {
         try
         {
-            Fill(handle, destination, position);
+            ReadableFile.Fill(handle, destination, position);
         }
         catch (HeaderException broken)
         {
@@ -191,21 +182,6 @@ public sealed class SafetensorsFile : IDisposable
         catch (IOException failure)
         {
             throw new PipelineException(DiagnosticIds.FileFailed, $"cannot read {what} of '{Path}': {failure.Message}; check the disk or network that holds it", Path, failure);
-        }
-    }
-
-    private static void Fill(SafeFileHandle handle, Span<byte> destination, long position)
-    {
-        while (destination.Length > 0)
-        {
-            int count = RandomAccess.Read(handle, destination, position);
-            if (count == 0)
-            {
-                throw new HeaderException("the file became shorter while it was read");
-            }
-
-            destination = destination[count..];
-            position += count;
         }
     }
 

@@ -49,6 +49,3 @@ internal sealed record SafetensorsHeader(IReadOnlyList<TensorInfo> Tensors, IRea
         }
     }
 }
-
-/// <summary>A rule of the format that a header breaks; the reader adds file and cure.</summary>
-internal sealed class HeaderException(string message) : Exception(message);

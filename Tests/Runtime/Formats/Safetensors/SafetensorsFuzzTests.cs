@@ -1,3 +1,4 @@
+using PipelineDsl.Runtime.Formats;
 using PipelineDsl.Runtime.Formats.Safetensors;
 
 using static PipelineDsl.Runtime.Tests.Formats.Safetensors.RawSafetensors;
