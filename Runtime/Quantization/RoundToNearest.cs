@@ -24,20 +24,19 @@ public sealed record RoundToNearest(Tensor Codes, Tensor Scales, Tensor? Zeros)
     public static RoundToNearest Of(Tensor weight, GridGeometry grid, ScalarType scaleType)
     {
         using var scope = NewDisposeScope();
-        MatrixChecks.RequireFinite(weight, "the weight");
-        var (low, high) = Ranges(weight, grid);
-        var range = grid.Signed ? maximum(-low, high) / grid.Highest : (high - low) / grid.Highest;
-        var scales = range.to(scaleType);
-        scales = where(scales == 0, ones_like(scales), scales);
-        if (!scales.isfinite().all().item<bool>())
+        var values = weight.to(weight.dtype == float64 ? float64 : float32).cpu().contiguous();
+        var codes = empty(grid.Rows, grid.Columns, dtype: int16);
+        var rows = new NearestRows(grid, scaleType);
+        rows.Round(values, codes);
+        if (!rows.IsFinite)
         {
-            throw new InvalidOperationException($"a scale of {range.max().item<double>():g3} does not fit {scaleType}; use 'scaleType: float32'");
+            MatrixChecks.RequireFinite(weight, "the weight");
+            throw new InvalidOperationException($"a scale of {rows.LargestScale:g3} does not fit {scaleType}; use 'scaleType: float32'");
         }
 
-        var exact = scales.to(float64);
-        var zeros = grid.Signed ? null : (-low / exact).round().clamp(grid.Lowest, grid.Highest);
-        var codes = CodesOf(weight, grid, exact, zeros);
-        return new(codes.MoveToOuterDisposeScope(), scales.MoveToOuterDisposeScope(), zeros?.to(uint8).MoveToOuterDisposeScope());
+        var scales = tensor(rows.Scales).reshape(grid.ScaleShape).to(scaleType);
+        var zeros = grid.Signed ? null : tensor(rows.Zeros).reshape(grid.ScaleShape).to(uint8);
+        return new(codes.MoveToOuterDisposeScope(), scales.MoveToOuterDisposeScope(), zeros?.MoveToOuterDisposeScope());
     }
 
     /// <summary>A matrix on the grid of a step; the caller owns the result.</summary>
@@ -51,45 +50,4 @@ public sealed record RoundToNearest(Tensor Codes, Tensor Scales, Tensor? Zeros)
         var rounded = Of(weight, geometry, step.ScaleType == ScaleType.Float16 ? float16 : float32);
         return Grid.Pack(geometry, rounded.Codes, rounded.Scales, rounded.Zeros);
     }
-
-    private static (Tensor Low, Tensor High) Ranges(Tensor weight, GridGeometry grid)
-    {
-        var lows = new List<Tensor>();
-        var highs = new List<Tensor>();
-        foreach (var (first, count) in RowBlocks.Of(grid.Rows, grid.Columns))
-        {
-            using var scope = NewDisposeScope();
-            var groups = Groups(weight.narrow(0, first, count), grid);
-            lows.Add(groups.amin(-1).clamp_max(0).MoveToOuterDisposeScope());
-            highs.Add(groups.amax(-1).clamp_min(0).MoveToOuterDisposeScope());
-        }
-
-        var (low, high) = (cat(lows, 0), cat(highs, 0));
-        return grid.Granularity == Granularity.Tensor ? (low.amin([0], keepdim: true), high.amax([0], keepdim: true)) : (low, high);
-    }
-
-    private static Tensor CodesOf(Tensor weight, GridGeometry grid, Tensor scales, Tensor? zeros)
-    {
-        var codes = empty(grid.Rows, grid.Columns, dtype: int16);
-        foreach (var (first, count) in RowBlocks.Of(grid.Rows, grid.Columns))
-        {
-            using var scope = NewDisposeScope();
-            var steps = (Groups(weight.narrow(0, first, count), grid) / Lines(scales, first, count)).round();
-            var shifted = zeros is null ? steps : steps + Lines(zeros, first, count);
-            codes.narrow(0, first, count).copy_(shifted.clamp(grid.Lowest, grid.Highest).reshape(count, -1).narrow(1, 0, grid.Columns));
-        }
-
-        return codes;
-    }
-
-    /// <summary>Rows cut into groups [rows, groups, group length] float64; a shorter last group is filled up with zeros, which every range includes.</summary>
-    private static Tensor Groups(Tensor rows, GridGeometry grid)
-    {
-        long length = grid.GroupLength;
-        long missing = (length - grid.Columns % length) % length;
-        return nn.functional.pad(rows.to(float64), [0, missing]).reshape(rows.shape[0], -1, length);
-    }
-
-    private static Tensor Lines(Tensor scales, long first, long count) =>
-        (scales.shape[0] == 1 ? scales : scales.narrow(0, first, count)).unsqueeze(-1);
 }
