@@ -29,7 +29,7 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
             merged = Lay(chain[level], merged, level);
         }
 
-        CheckStatistics(draft, merged, report);
+        CheckCalibration(draft, merged, report);
         CheckBudget(draft, merged, report);
         return merged is not { Name: { } name, Model: { } model, Weights: { } weights } ? null : new Recipe
         {
@@ -139,9 +139,9 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
         }
     }
 
-    private static void CheckStatistics(RecipeDraft draft, RecipeDraft merged, Action<RecipeDiagnostic> report)
+    private static void CheckCalibration(RecipeDraft draft, RecipeDraft merged, Action<RecipeDiagnostic> report)
     {
-        foreach (var step in draft.Rules.SelectMany(rule => rule.Steps).Where(step => merged.Calibrate is null && step.Step.Needs != StatisticKinds.None))
+        foreach (var step in draft.Rules.SelectMany(rule => rule.Steps).Where(step => merged.Calibrate is null && step.Step.NeedsCalibration))
         {
             string name = StepCatalog.Of(step.Step).Name;
             report(new(DiagnosticIds.MissingSetting, Severity.Error, $"'{name}' learns from calibration data and the recipe names none; add 'calibrate' with the data to use", step.Span));

@@ -18,6 +18,9 @@ public abstract class Step : Attribute
     /// <summary>What of <see cref="Needs"/> a layer of this shape takes: a table is looked up where a matrix is multiplied.</summary>
     public virtual StatisticKinds NeedsOf(LayerShape layer) => Needs;
 
+    /// <summary>Whether the step learns from calibration data: through statistics, or by training on what flows through the model.</summary>
+    public virtual bool NeedsCalibration => Needs != StatisticKinds.None;
+
     /// <summary>What this step can be applied to.</summary>
     public virtual LayerKinds AppliesTo => LayerKinds.Linear;
 

@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Plans;
 using PipelineDsl.Runtime.Models;
+using PipelineDsl.Runtime.Reconstruction;
 using PipelineDsl.Runtime.Statistics;
 using PipelineDsl.Runtime.Weights;
 
@@ -53,15 +54,63 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
         return key.ToString();
     }
 
+    /// <summary>How the layer's last step trains its result, or null when it does not.</summary>
+    public ReconstructionSettings? Reconstruction =>
+        plan.Steps.Count > 0 && SolverCatalog.For(plan.Steps[^1]) is IReconstructingSolver solver && solver.SettingsOf(plan.Steps[^1]) is { Steps: > 0 } settings ? settings : null;
+
     /// <summary>Runs the steps. The caller owns the result.</summary>
     /// <exception cref="PipelineException">PDSL3007: a solver failed.</exception>
-    public SolvedLayer Solve(LayerStatistics statistics)
+    public SolvedLayer Solve(LayerStatistics statistics) => Guarded(() => SolveChain(statistics, plan.Steps));
+
+    /// <summary>The result of the steps as something trainable; the caller owns it.</summary>
+    /// <param name="statistics">The layer's statistics.</param>
+    /// <param name="solved">The result; still the caller's.</param>
+    /// <exception cref="PipelineException">PDSL3007: a solver failed.</exception>
+    public TrainableWeight Start(LayerStatistics statistics, SolvedLayer solved) => WithProblem(statistics, problem =>
+        ((IReconstructingSolver)SolverCatalog.For(plan.Steps[^1])).Start(problem, plan.Steps[^1], new(solved.Weight, solved.Bias, solved.Facts, solved.Spectrum, [])));
+
+    /// <summary>What rounding to nearest makes of the layer on the grid of its last step; null for a step without one. The caller owns it.</summary>
+    /// <param name="statistics">The layer's statistics.</param>
+    public Expression? RoundToNearest(LayerStatistics statistics) => plan.Steps[^1] is not Quantize step ? null : WithProblem(statistics, problem =>
+    {
+        var plain = new Quantize { Bits = step.Bits, Granularity = step.Granularity, GroupSize = step.GroupSize, ScaleType = step.ScaleType, Symmetric = step.Symmetric };
+        return SolverCatalog.For(plain).Solve(problem, plain).Weight;
+    });
+
+    /// <summary>The result with another weight; nothing changes hands.</summary>
+    /// <param name="solved">The result.</param>
+    /// <param name="weight">The weight instead of the result's.</param>
+    /// <param name="bias">The bias instead of the result's, or null to leave it.</param>
+    /// <param name="facts">Facts that are added.</param>
+    /// <param name="notes">Notes that are added.</param>
+    public SolvedLayer With(SolvedLayer solved, Expression weight, Tensor? bias, IReadOnlyDictionary<string, double> facts, IEnumerable<string> notes)
+    {
+        using var scope = NewDisposeScope();
+        var all = new SortedDictionary<string, double>(solved.Facts, StringComparer.Ordinal);
+        foreach (var fact in facts)
+        {
+            all[fact.Key] = fact.Value;
+        }
+
+        all["relativeError"] = RelativeError(run.Weights.Read(layer.WeightName).reshape(plan.Shape.Rows, plan.Shape.Columns), weight);
+        return new(weight, bias ?? solved.Bias, all, solved.Spectrum, [.. solved.Notes, .. notes]);
+    }
+
+    /// <summary>Works on the layer as the steps before the last one leave it.</summary>
+    private T WithProblem<T>(LayerStatistics statistics, Func<LayerProblem, T> work) => Guarded(() =>
+    {
+        using var before = SolveChain(statistics, [.. plan.Steps.Take(plan.Steps.Count - 1)]);
+        var bias = before.Bias ?? (run.Weights.Contains(layer.BiasName) ? run.Weights.Read(layer.BiasName) : null);
+        return work(new(plan.Path, before.Weight, bias, statistics, run.Recipe.Seed) { Shape = plan.Shape });
+    });
+
+    private T Guarded<T>(Func<T> work)
     {
         using var scope = NewDisposeScope();
         using var noGradients = no_grad();
         try
         {
-            return SolveChain(statistics);
+            return work();
         }
         catch (Exception failure) when (failure is InvalidOperationException or ExternalException or ArgumentException)
         {
@@ -73,7 +122,7 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
         }
     }
 
-    private SolvedLayer SolveChain(LayerStatistics statistics)
+    private SolvedLayer SolveChain(LayerStatistics statistics, IReadOnlyList<Step> steps)
     {
         var source = run.Weights.Read(layer.WeightName);
         var bias = run.Weights.Contains(layer.BiasName) ? run.Weights.Read(layer.BiasName) : null;
@@ -83,7 +132,7 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
         var facts = new SortedDictionary<string, double>(StringComparer.Ordinal);
         var notes = new List<string>();
         IReadOnlyList<double> spectrum = [];
-        foreach (var step in plan.Steps)
+        foreach (var step in steps)
         {
             var solution = SolverCatalog.For(step).Solve(new(plan.Path, weight, newBias ?? bias, statistics, run.Recipe.Seed) { Shape = plan.Shape }, step);
             weight.Dispose();

@@ -52,6 +52,12 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
         using var solved = new SolvePhase(run, store, options, observer).Solve(Units(run), statistics, cancellation);
         clock.Finish("solve");
 
+        if (solved.Layers.Values.Any(layer => layer.Unit.Reconstruction is not null))
+        {
+            new ReconstructionPhase(pipeline, run, store, options, observer).Reconstruct(solved, statistics, cancellation);
+            clock.Finish("reconstruct");
+        }
+
         var blocks = new StackOrderPhase(pipeline, run, store, options, observer).Order(solved, cancellation);
         clock.Finish("order");
 
