@@ -11,7 +11,14 @@ public sealed record ExportRecord(
     IReadOnlyList<ExportedFile> Files,
     IReadOnlyList<string> Quantized,
     IReadOnlyList<FloatLayer> Floats,
-    IReadOnlyList<string> Notes);
+    IReadOnlyList<string> Notes)
+{
+    /// <summary>What the format has no place for, in sentences that go on after its name; layers of one reason together.</summary>
+    public IEnumerable<string> Remarks() => Floats
+        .GroupBy(layer => layer.Reason, layer => layer.Layer)
+        .Select(alike => $"holds as plain floats, because {alike.Key}: {string.Join(", ", alike)}")
+        .Concat(Notes.Select(note => $"is not complete: {note}"));
+}
 
 /// <summary>A file of an export.</summary>
 /// <param name="Path">Below the artifact's folder, with <c>/</c>.</param>

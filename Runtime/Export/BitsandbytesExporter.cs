@@ -28,7 +28,7 @@ internal sealed class BitsandbytesExporter : CheckpointExporter<NormalFloatForm>
     /// <inheritdoc/>
     protected override (IEnumerable<PendingTensor> Tensors, JsonObject Configuration) Describe(IReadOnlyList<(ExportLayer Layer, NormalFloatForm Form)> fitting, string[] ignored) =>
         (fitting.SelectMany(item => Tensors(item.Layer, item.Form.Codes, item.Form.Nested)),
-         Configuration(ignored, fitting.Any(item => item.Form.Nested is not null), fitting.Count == 0 ? null : fitting[0].Layer.Type));
+         Configuration(ignored, fitting.Any(item => item.Form.Nested is not null), fitting[0].Layer.Type));
 
     private static string? Problem(BlockGrid? codes, BlockGrid? nested) =>
         codes is null || codes.Grid.Geometry.Bits != 4 || !MemoryMarshal.Cast<byte, float>(codes.Levels.bytes).SequenceEqual(NormalFloat4.Levels) ? "the values are no 4-bit NormalFloat levels in blocks"
@@ -64,9 +64,9 @@ internal sealed class BitsandbytesExporter : CheckpointExporter<NormalFloatForm>
 
     private static PendingTensor Floats(string name, long count, Func<Tensor> load) => new(name, ElementType.Of(float32), [count], load);
 
-    private static string DtypeName(ElementType? type) => type?.Name switch { "F16" => "float16", "BF16" => "bfloat16", _ => "float32" };
+    private static string DtypeName(ElementType type) => type.Name switch { "F16" => "float16", "BF16" => "bfloat16", _ => "float32" };
 
-    private static JsonObject Configuration(IEnumerable<string> ignored, bool isNested, ElementType? type) => new()
+    private static JsonObject Configuration(IEnumerable<string> ignored, bool isNested, ElementType type) => new()
     {
         ["quant_method"] = "bitsandbytes",
         ["load_in_4bit"] = true,

@@ -37,7 +37,7 @@ internal abstract class CheckpointExporter<T> : IExporter
         Narrow(fitting, floats);
         var quantized = fitting.Select(item => item.Layer.Path).ToHashSet(StringComparer.Ordinal);
         string[] ignored = [.. source.Linears.Append(Head).Distinct().Where(path => !quantized.Contains(path))];
-        var (tensors, configuration) = Describe(fitting, ignored);
+        var (tensors, configuration) = fitting.Count == 0 ? ([], null) : Describe(fitting, ignored);
         CheckpointFolder.Write(folder, source, [.. tensors, .. source.Layers.Where(layer => !quantized.Contains(layer.Path)).Select(layer => layer.Floats)], configuration);
         return new([.. quantized.Order(StringComparer.Ordinal)], floats, []);
     }

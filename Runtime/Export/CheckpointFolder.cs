@@ -19,9 +19,9 @@ internal static class CheckpointFolder
     /// <param name="folder">The folder, which is made.</param>
     /// <param name="source">The model.</param>
     /// <param name="layers">The tensors of compressed layers.</param>
-    /// <param name="quantization">The value of <c>quantization_config</c>.</param>
+    /// <param name="quantization">The value of <c>quantization_config</c>, or null for a checkpoint of plain floats.</param>
     /// <exception cref="PipelineException">PDSL3016: the model's <c>config.json</c> cannot be read. PDSL3012: a file cannot be written.</exception>
-    public static void Write(string folder, ExportSource source, IEnumerable<PendingTensor> layers, JsonObject quantization)
+    public static void Write(string folder, ExportSource source, IEnumerable<PendingTensor> layers, JsonObject? quantization)
     {
         SafetensorsWriter.Write(Path.Combine(folder, ArtifactFiles.Weights), [.. layers, .. source.Others]);
         foreach (var (role, path) in source.Paths.OrderBy(item => item.Key, StringComparer.Ordinal))
@@ -34,7 +34,11 @@ internal static class CheckpointFolder
         }
 
         var config = source.Paths.TryGetValue(RecipeFiles.Configuration, out string? original) ? Read(original) : [];
-        config["quantization_config"] = quantization;
+        if (quantization is not null)
+        {
+            config["quantization_config"] = quantization;
+        }
+
         AtomicFile.Write(Path.Combine(folder, "config.json"), stream => stream.Write(Encoding.UTF8.GetBytes(config.ToJsonString(Options) + "\n")));
     }
 

@@ -46,24 +46,14 @@ internal sealed class ExportPhase(PreparedRun run, IRunObserver observer)
         string folder = Path.Combine(artifact, ArtifactFiles.Exports, format);
         var outcome = exporter.Write(source, folder);
         string[] notes = [.. outcome.Notes, .. source.AddedBiases.Select(bias => $"'{bias}' is new, and programs that know the architecture have no place for it")];
-        Report(format, outcome.Floats, notes);
         var files = Directory.EnumerateFiles(folder).Order(StringComparer.Ordinal)
             .Select(file => new ExportedFile(string.Join('/', ArtifactFiles.Exports, format, Path.GetFileName(file)), RecipeFiles.Digest(file), new FileInfo(file).Length));
-        return new(format, [.. files], outcome.Quantized, outcome.Floats, notes);
-    }
-
-    private void Report(string format, IReadOnlyList<FloatLayer> floats, string[] notes)
-    {
-        foreach (var alike in floats.GroupBy(layer => layer.Reason, layer => layer.Layer))
+        var record = new ExportRecord(format, [.. files], outcome.Quantized, outcome.Floats, notes);
+        foreach (string remark in record.Remarks())
         {
-            Warn($"export '{format}' holds as plain floats, because {alike.Key}: {string.Join(", ", alike)}");
+            observer.Report(new(DiagnosticIds.NotExportable, Severity.Warning, $"export '{format}' {remark}", run.Recipe.ExportSpan ?? run.Recipe.Span));
         }
 
-        foreach (string note in notes)
-        {
-            Warn($"export '{format}': {note}");
-        }
+        return record;
     }
-
-    private void Warn(string message) => observer.Report(new(DiagnosticIds.NotExportable, Severity.Warning, message, run.Recipe.ExportSpan ?? run.Recipe.Span));
 }

@@ -60,8 +60,13 @@ internal sealed class GgufExporter : IExporter
 
         tensors.AddRange(source.Others.Select(other => (LlamaTensor.Find(other.Name, settings)!, other)).Select(item => (item.Item1, FloatTensor(item.Item1, item.other))));
         List<GgufPendingTensor> ordered = [.. tensors.OrderBy(item => item.Place.Block ?? -1).ThenBy(item => item.Place.Name, StringComparer.Ordinal).Select(item => item.Tensor)];
-        string[] notes = [];
-        var vocabulary = Vocabulary(source, settings, ref notes);
+        var notes = new List<string>();
+        if (source.Layers.Select(layer => layer.Floats).Concat(source.Others).Any(tensor => tensor.Type.Bits > 32))
+        {
+            notes.Add("it holds float64 tensors as float32");
+        }
+
+        var vocabulary = Vocabulary(source, settings, notes);
         GgufWriter.Write(Path.Combine(folder, FileName), [.. General(source, ordered, quantized.Count > 0), .. settings.Values(), .. vocabulary], ordered);
         return new(quantized, floats, notes);
     }
@@ -78,18 +83,18 @@ internal sealed class GgufExporter : IExporter
         }
     }
 
-    private static IReadOnlyList<KeyValuePair<string, GgufValue>> Vocabulary(ExportSource source, LlamaSettings settings, ref string[] notes)
+    private static IReadOnlyList<KeyValuePair<string, GgufValue>> Vocabulary(ExportSource source, LlamaSettings settings, List<string> notes)
     {
         if (!source.Paths.TryGetValue(RecipeFiles.Tokenizer, out string? path))
         {
-            notes = ["it holds no tokenizer, because none stands beside the weights"];
+            notes.Add("it holds no tokenizer, because none stands beside the weights");
             return [];
         }
 
         var values = GgufVocabulary.Read(path, (int)settings.Vocabulary, out string? problem);
         if (problem is not null)
         {
-            notes = [$"it holds no tokenizer: {problem}"];
+            notes.Add($"it holds no tokenizer: {problem}");
         }
 
         return values;

@@ -97,13 +97,14 @@ internal sealed partial class GgufVocabulary
         ids[token] = id;
     }
 
-    /// <summary>SentencePiece joins the pair whose result scores highest: the earlier a merge, the higher.</summary>
+    /// <summary>SentencePiece joins the pair whose result scores highest: the earlier a merge, the higher; what no merge makes comes last.</summary>
     private IEnumerable<KeyValuePair<string, GgufValue>> SentencePiece()
     {
-        float[] scores = new float[tokens.Length];
+        var merges = Merges().ToList();
+        float[] scores = [.. Enumerable.Repeat(-1f - merges.Count, tokens.Length)];
         int rank = 0;
         var ranked = new HashSet<int>();
-        foreach (var (left, right) in Merges())
+        foreach (var (left, right) in merges)
         {
             rank++;
             if (ids.TryGetValue(left + right, out int id) && ranked.Add(id))
@@ -132,15 +133,20 @@ internal sealed partial class GgufVocabulary
     {
         var known = ids.Values.Select(id => (long)id).ToHashSet();
         var marks = new DocumentMarks(path, known, token => ids.TryGetValue(token, out int id) ? id : null);
-        long? start = marks.Find("bos_token");
-        (string Key, long? Id)[] found = [("bos", start), ("eos", marks.Find("eos_token")), ("unknown", model.Find("unk_token") is { } unknown && ids.TryGetValue(unknown.Text(), out int place) ? place : null)];
+        (string Key, long? Id)[] found = [("bos", marks.Find("bos_token")), ("eos", marks.Find("eos_token")), ("unknown", model.Find("unk_token") is { } unknown && ids.TryGetValue(unknown.Text(), out int place) ? place : null)];
         foreach (var (key, id) in found.Where(mark => mark.Id is not null))
         {
             yield return new($"tokenizer.ggml.{key}_token_id", (uint)id!);
         }
 
-        yield return new("tokenizer.ggml.add_bos_token", start is not null);
+        string settings = Path.Combine(Path.GetDirectoryName(path)!, "tokenizer_config.json");
+        if (File.Exists(settings) && StrictJson.Read(settings, DiagnosticIds.BrokenTokenizer, "a configuration", AddsStart) is { } addsStart)
+        {
+            yield return new("tokenizer.ggml.add_bos_token", addsStart);
+        }
     }
+
+    private static bool? AddsStart(JsonElement settings) => settings.Find("add_bos_token")?.GetBoolean();
 
     private IEnumerable<(string Left, string Right)> Merges() => model.Get("merges").EnumerateArray().Select(merge =>
     {

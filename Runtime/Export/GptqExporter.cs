@@ -24,6 +24,11 @@ internal sealed class GptqExporter : CheckpointExporter<IntegerGrid>
     /// <inheritdoc/>
     protected override void Narrow(List<(ExportLayer Layer, IntegerGrid Form)> fitting, List<FloatLayer> floats)
     {
+        if (fitting.Count == 0)
+        {
+            return;
+        }
+
         var (bits, groupSize) = Common([.. fitting.Select(item => item.Form)]);
         string common = $"{bits} bits in {(groupSize == WholeRow ? "rows" : $"groups of {groupSize}")}";
         floats.AddRange(fitting.Where(item => !Has(item.Form, bits, groupSize)).Select(item => new FloatLayer(item.Layer.Path,
@@ -52,7 +57,7 @@ internal sealed class GptqExporter : CheckpointExporter<IntegerGrid>
         .Distinct()
         .OrderByDescending(setting => grids.Where(grid => Has(grid, setting.Bits, setting.GroupSize)).Sum(grid => (long)grid.Rows * grid.Columns))
         .ThenBy(setting => setting)
-        .FirstOrDefault((4, WholeRow));
+        .First();
 
     private static bool Has(IntegerGrid grid, int bits, int groupSize) =>
         grid.Bits == bits && (grid.GroupLength == groupSize || (groupSize == WholeRow && grid.GroupLength == grid.Columns));
