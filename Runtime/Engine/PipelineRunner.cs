@@ -44,7 +44,7 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
         AllocationRecord? allocation = null;
         if (recipe.Budget is { } budget)
         {
-            allocation = new AllocationPhase(run, budget, loss, store, options, observer).Allocate(Units(run), statistics, cancellation);
+            allocation = new AllocationPhase(pipeline, run, budget, loss, store, options, observer).Allocate(Units(run), statistics, cancellation);
             planLock.Check(run);
             clock.Finish("allocate");
         }
@@ -72,7 +72,7 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
 
         if (allocation is not null && recipe.Allocate == AllocationMethod.Measured)
         {
-            allocation = allocation with { MeasuredDistortion = loss.Increase(artifact.Digest, solved, cancellation) };
+            allocation = allocation with { MeasuredDistortion = loss.Increase([.. solved.Layers.Values], cancellation) };
         }
 
         var quality = new EvaluationPhase(pipeline, run, store, options, observer).Measure(solved, artifact.Digest, cancellation);
