@@ -18,10 +18,8 @@ if (Run([], ["build", project, "--configuration", "Release", "--verbosity", "qui
     return 1;
 }
 
-// Numbers live as long as their methods, as in build/test.cs: TorchSharp passes them to native code without keeping them alive.
 var environment = new Dictionary<string, string>
 {
-    ["DOTNET_JITMinOpts"] = "1",
     ["PIPELINEDSL_BENCH"] = Path.Combine(repository, "artifacts", "bench"),
 };
 if (LibStdCppShim.LibraryPath() is { } path)

@@ -4,8 +4,8 @@ namespace PipelineDsl;
 public enum AllocationMethod
 {
     /// <summary>
-    /// By the error that each layer's decomposition predicts: the share of the energy in its own metric that a rank gives up. One decomposition a layer;
-    /// a proxy, since equal shares are taken to hurt the model equally in every layer, and a following quantisation is not part of it.
+    /// By the error that each layer's decomposition predicts, the share of the energy in its own metric that a rank gives up, times how much the model's loss on the
+    /// calibration data answers to it with all layers compressed. Without a loss to measure, all layers count the same.
     /// </summary>
     Predicted,
 

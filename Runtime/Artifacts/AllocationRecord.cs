@@ -6,9 +6,10 @@ namespace PipelineDsl.Runtime.Artifacts;
 /// <param name="BudgetBytes">The largest number of bytes of all tensors.</param>
 /// <param name="PlannedBytes">The bytes that the chosen options take, with everything else that is stored.</param>
 /// <param name="SmallestBytes">The smallest budget that the recipe could meet.</param>
-/// <param name="PredictedDistortion">The sum of the layers' distortions: shares of energy given up (<c>predicted</c>), increases of the calibration loss (<c>measured</c>), or null.</param>
-/// <param name="LowerBound">No choice within the budget has a smaller sum, or null.</param>
-/// <param name="MeasuredDistortion">The increase of the calibration loss with all layers compressed at once (<c>measured</c>), to hold against the sum; else null.</param>
+/// <param name="PredictedDistortion">The sum of the layers' distortions: parts of the increase of the calibration loss (<c>predicted</c>; shares of energy given up where there is no loss), increases of that loss with each layer alone (<c>measured</c>), or null.</param>
+/// <param name="LowerBound">No choice within the budget has a smaller sum, or null where it is not a sum that was minimised.</param>
+/// <param name="MeasuredDistortion">The increase of the calibration loss with all layers compressed at once, to hold against the sum; or null.</param>
+/// <param name="Note">What was tried, in words, or null.</param>
 /// <param name="Layers">What each layer got, by path.</param>
 public sealed record AllocationRecord(
     string Budget,
@@ -19,6 +20,7 @@ public sealed record AllocationRecord(
     double? PredictedDistortion,
     double? LowerBound,
     double? MeasuredDistortion,
+    string? Note,
     IReadOnlyList<AllocatedLayer> Layers);
 
 /// <summary>What a layer got of a budget.</summary>

@@ -10,6 +10,9 @@ public sealed record Batch(Tensor Input, Tensor? Target) : IDisposable
     /// <summary>Marks a position that is not scored.</summary>
     public const long Ignored = -100;
 
+    /// <summary>Of how many things <see cref="LossOf"/> is the mean: scored positions, or samples.</summary>
+    public long LossCount => Target is { } target && target.dtype == int64 ? Scored(target) : Input.shape[0];
+
     /// <summary>Mean cross-entropy of outputs [batch, …, classes] against class ids, or mean squared error against real values.</summary>
     /// <exception cref="InvalidOperationException">The batch has no target.</exception>
     public Tensor LossOf(Tensor output)
@@ -24,6 +27,9 @@ public sealed record Batch(Tensor Input, Tensor? Target) : IDisposable
         using var classes = target.reshape(-1);
         return nn.functional.cross_entropy(scores, classes, ignore_index: Ignored);
     }
+
+    /// <summary>How many class ids are scored.</summary>
+    internal static long Scored(Tensor classes) => classes.ne(Ignored).sum().item<long>();
 
     /// <summary>The batch on another device; this one is disposed when it had to be copied.</summary>
     public Batch To(Device device)

@@ -8,18 +8,20 @@ using PipelineDsl.Runtime.Artifacts;
 namespace PipelineDsl.Runtime.Engine;
 
 /// <summary>Chooses the ranks that a recipe leaves open so that all tensors of the artifact fit into its budget.</summary>
-internal sealed class AllocationPhase(PreparedRun run, Budget budget, CalibrationLoss loss, ContentStore store, RunOptions options, IRunObserver observer)
+internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, Budget budget, CalibrationLoss loss, ContentStore store, RunOptions options, IRunObserver observer)
 {
     /// <summary>Ranks of one decomposition cost nothing more; measured ones are a run of the model each.</summary>
     private const int PredictedRanks = 64;
 
     private const int MeasuredRanks = 16;
 
+    private const string EnergyUnit = "of the energy in its metric given up";
+
     /// <summary>Makes the plan of the run final.</summary>
     /// <exception cref="PipelineException">PDSL3015: the budget is too small; PDSL1007: there is nothing to choose.</exception>
     public AllocationRecord Allocate(IReadOnlyList<LayerUnit> units, IReadOnlyDictionary<string, string> statistics, CancellationToken cancellation)
     {
-        int most = run.Recipe.Allocate switch { AllocationMethod.Predicted => PredictedRanks, AllocationMethod.Measured => MeasuredRanks, _ => int.MaxValue };
+        int most = run.Recipe.Allocate == AllocationMethod.Measured ? MeasuredRanks : int.MaxValue;
         var layers = units.Where(unit => LayerChoices.IsOpen(unit.Plan)).Select(unit => LayerChoices.Of(unit, most, BiasBytes(unit))).ToList();
         if (layers.Count == 0)
         {
@@ -36,56 +38,90 @@ internal sealed class AllocationPhase(PreparedRun run, Budget budget, Calibratio
 
         observer.Progress($"{run.Recipe.Name}: sharing {total - stored} bytes among {layers.Count} layers ({run.Recipe.Allocate.ToString().ToLowerInvariant()})");
         var chosen = Choose(layers, total - stored, statistics, cancellation);
-        run.Adopt(layers.Zip(chosen.Choices).ToDictionary(item => item.First.Open.Path, item => item.First.Plans[item.Second]));
+        run.Adopt(chosen.Plans.ToDictionary(plan => plan.Path));
         return new(
             budget.Text,
             run.Recipe.Allocate.ToString().ToLowerInvariant(),
             total,
-            stored + layers.Zip(chosen.Choices).Sum(item => item.First.Costs[item.Second]),
+            stored + chosen.Plans.Zip(units.Where(unit => LayerChoices.IsOpen(unit.Plan))).Sum(item => LayerChoices.Bytes(item.First, BiasBytes(item.Second))),
             smallest,
             chosen.Distortion,
             chosen.LowerBound,
-            null,
-            [.. layers.Select((layer, i) => Describe(layer, chosen.Choices[i], chosen.Layers[i]))]);
+            chosen.Measured,
+            chosen.Note,
+            [.. chosen.Plans.Zip(chosen.Layers).Select(item => new AllocatedLayer(item.First.Path, item.First.Describe(), item.First.BytesAfter, item.Second.Distortion, item.Second.Reason))]);
     }
 
     private Chosen Choose(List<LayerChoices> layers, long bytes, IReadOnlyDictionary<string, string> statistics, CancellationToken cancellation)
     {
         var distortions = new LayerDistortions(run, loss, store, options, observer);
-        if (run.Recipe.Allocate is AllocationMethod.Uniform or AllocationMethod.Farms)
+        var shares = new ShareAllocator(layers);
+        return run.Recipe.Allocate switch
         {
-            var shares = new ShareAllocator(layers);
-            return run.Recipe.Allocate == AllocationMethod.Uniform
-                ? Shared(shares.Uniform(bytes), layers.Count, "an equal share")
-                : Farms(shares, layers, bytes);
+            AllocationMethod.Uniform => Shared(layers, shares.Uniform(bytes), [.. layers.Select(_ => "an equal share")]),
+            AllocationMethod.Farms => Farms(shares, layers, bytes),
+            AllocationMethod.Measured => Summed(layers, distortions.Measure(layers, statistics, cancellation).Increases(), bytes, "more calibration loss, alone"),
+            _ => Predicted(distortions, layers, shares.Uniform(bytes), bytes, statistics, cancellation),
+        };
+    }
+
+    private Chosen Predicted(LayerDistortions distortions, List<LayerChoices> every, IReadOnlyList<int> uniform, long bytes, IReadOnlyDictionary<string, string> statistics, CancellationToken cancellation)
+    {
+        var thin = every.Zip(uniform).Select(item => item.First.Thin(PredictedRanks, item.Second)).ToList();
+        List<LayerChoices> layers = [.. thin.Select(item => item.Layer)];
+        var errors = distortions.Predict(layers, statistics, cancellation);
+        string? missing = run.Recipe.Calibrate is null ? "the recipe has no calibration data" : loss.Missing();
+        if (missing is not null)
+        {
+            return Summed(layers, errors, bytes, EnergyUnit) with { Note = $"All layers count the same: {missing}." };
         }
 
-        var (table, unit) = run.Recipe.Allocate == AllocationMethod.Predicted
-            ? (distortions.Predict(layers, statistics, cancellation), "of the energy in its metric given up")
-            : (distortions.Measure(layers, statistics, cancellation).Increases(), "more calibration loss, alone");
-        var choices = layers.Select((layer, i) => (IReadOnlyList<AllocationOption>)[.. layer.Costs.Select((cost, choice) => new AllocationOption(cost, table[i][choice]))]).ToList();
-        var allocation = BudgetAllocator.Allocate(choices, bytes);
+        SolvedUnit[] Solved(SolvedLayers solved) => [.. layers.Select(layer => solved.Layers[layer.Open.Path])];
+        SolvedLayers Solve(IReadOnlyList<int> choices) => distortions.Solve(layers.Zip(choices).Select(item => new LayerUnit(run, item.First.Plans[item.Second], item.First.Layer)), statistics, cancellation);
+        double Increase(IReadOnlyList<int> choices)
+        {
+            using var solved = Solve(choices);
+            return loss.Increase(Solved(solved), cancellation);
+        }
+
+        var attribution = new LossAttribution(pipeline, run, store, options);
+        IReadOnlyList<double> Parts(IReadOnlyList<int> choices)
+        {
+            using var solved = Solve(choices);
+            return attribution.Of(Solved(solved), cancellation);
+        }
+
+        var (choices, trials) = new SensitivitySearch(Options(layers, errors), bytes, Increase, Parts).From([.. thin.Select(item => item.Kept)]);
+        var parts = Parts(choices);
+        var reasons = choices.Select((choice, i) => ((double?)parts[i], string.Create(CultureInfo.InvariantCulture, $"{parts[i]:0.####} of the calibration loss gained; {errors[i][choice]:0.####} {EnergyUnit}")));
+        return new([.. layers.Zip(choices).Select(item => item.First.Plans[item.Second])], parts.Sum(), null, [.. reasons])
+        {
+            Measured = Increase(choices),
+            Note = $"Loss gained on the calibration data by each plan that was tried: {string.Join("; ", trials.Select(trial => string.Create(CultureInfo.InvariantCulture, $"{trial.Name} {trial.LossIncrease:0.####}")))}. The least was taken.",
+        };
+    }
+
+    private static Chosen Summed(List<LayerChoices> layers, IReadOnlyList<double[]> table, long bytes, string unit)
+    {
+        var allocation = BudgetAllocator.Allocate(Options(layers, table), bytes);
         return new(
-            allocation.Choices,
+            [.. layers.Zip(allocation.Choices).Select(item => item.First.Plans[item.Second])],
             allocation.Distortion,
             allocation.LowerBound,
             [.. allocation.Choices.Select((choice, i) => ((double?)table[i][choice], string.Create(CultureInfo.InvariantCulture, $"{table[i][choice]:0.####} {unit}; {table[i][0]:0.####} at its smallest")))]);
     }
 
+    private static IReadOnlyList<IReadOnlyList<AllocationOption>> Options(List<LayerChoices> layers, IReadOnlyList<double[]> table) =>
+        [.. layers.Select((layer, i) => (IReadOnlyList<AllocationOption>)[.. layer.Costs.Select((cost, choice) => new AllocationOption(cost, table[i][choice]))])];
+
     private Chosen Farms(ShareAllocator shares, List<LayerChoices> layers, long bytes)
     {
         var fits = layers.Select(layer => LayerDistortions.HeavyTail(run, layer)).ToList();
-        return new(
-            shares.ByExponent([.. fits.Select(fit => fit.Alpha)], bytes),
-            null,
-            null,
-            [.. fits.Select(fit => ((double?)null, string.Create(CultureInfo.InvariantCulture, $"heavy-tail exponent {fit.Alpha:0.00}")))]);
+        return Shared(layers, shares.ByExponent([.. fits.Select(fit => fit.Alpha)], bytes), [.. fits.Select(fit => string.Create(CultureInfo.InvariantCulture, $"heavy-tail exponent {fit.Alpha:0.00}"))]);
     }
 
-    private static Chosen Shared(IReadOnlyList<int> choices, int count, string reason) => new(choices, null, null, [.. Enumerable.Repeat(((double?)null, reason), count)]);
-
-    private static AllocatedLayer Describe(LayerChoices layer, int choice, (double? Distortion, string Reason) basis) =>
-        new(layer.Open.Path, layer.Plans[choice].Describe(), layer.Plans[choice].BytesAfter, basis.Distortion, basis.Reason);
+    private static Chosen Shared(List<LayerChoices> layers, IReadOnlyList<int> choices, IReadOnlyList<string> reasons) =>
+        new([.. layers.Zip(choices).Select(item => item.First.Plans[item.Second])], null, null, [.. reasons.Select(reason => ((double?)null, reason))]);
 
     private long BiasBytes(LayerUnit unit) => run.Weights.Contains(unit.Layer.BiasName) ? run.Weights.Info(unit.Layer.BiasName).ByteCount : 0;
 
@@ -100,5 +136,10 @@ internal sealed class AllocationPhase(PreparedRun run, Budget budget, Calibratio
         return run.Model.state_dict().Keys.Where(name => run.Weights.Contains(name) && !weights.Contains(name)).Sum(name => run.Weights.Info(name).ByteCount);
     }
 
-    private sealed record Chosen(IReadOnlyList<int> Choices, double? Distortion, double? LowerBound, IReadOnlyList<(double? Distortion, string Reason)> Layers);
+    private sealed record Chosen(IReadOnlyList<PlannedLayer> Plans, double? Distortion, double? LowerBound, IReadOnlyList<(double? Distortion, string Reason)> Layers)
+    {
+        public double? Measured { get; init; }
+
+        public string? Note { get; init; }
+    }
 }

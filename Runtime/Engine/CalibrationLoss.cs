@@ -18,13 +18,30 @@ internal sealed class CalibrationLoss(IModelPipeline pipeline, PreparedRun run, 
     public double Baseline(CancellationToken cancellation) => Measure(Original, [], cancellation);
 
     /// <summary>The loss with one layer compressed.</summary>
-    public double With(SolvedUnit layer, CancellationToken cancellation) => Measure(layer.Key + " " + layer.Unit.Path, [layer], cancellation);
+    public double With(SolvedUnit layer, CancellationToken cancellation) => Measure(NameOf(layer), [layer], cancellation);
 
-    /// <summary>What the loss gains with all layers compressed at once.</summary>
-    /// <param name="weights">The digest of the compressed weights.</param>
-    /// <param name="solved">The layers.</param>
-    /// <param name="cancellation">Stops between batches.</param>
-    public double Increase(string weights, SolvedLayers solved, CancellationToken cancellation) => Measure(weights, [.. solved.Layers.Values], cancellation) - Baseline(cancellation);
+    /// <summary>What the loss gains with all these layers compressed at once.</summary>
+    public double Increase(IReadOnlyList<SolvedUnit> layers, CancellationToken cancellation) =>
+        Measure(string.Join('\n', layers.Select(NameOf)), layers, cancellation) - Baseline(cancellation);
+
+    /// <summary>Why the data has no loss, or null where it has one.</summary>
+    public string? Missing()
+    {
+        using var noGradients = no_grad();
+        using var scope = NewDisposeScope();
+        try
+        {
+            using var batch = pipeline.CalibrationBatches(data.Value).First();
+            pipeline.Loss(run.Model, batch);
+            return null;
+        }
+        catch (InvalidOperationException failure)
+        {
+            return failure.Message.Split('\n')[0];
+        }
+    }
+
+    private static string NameOf(SolvedUnit layer) => layer.Key + " " + layer.Unit.Path;
 
     private double Measure(string weights, IReadOnlyList<SolvedUnit> layers, CancellationToken cancellation) => store.Number(Key(weights), () =>
     {

@@ -41,16 +41,19 @@ internal sealed class ContentStore(string folder)
     }
 
     /// <summary>The number of a key; computed and stored when it is not there.</summary>
-    public double Number(string key, Func<double> compute)
+    public double Number(string key, Func<double> compute) => Numbers(key, () => [compute()])[0];
+
+    /// <summary>The numbers of a key; computed and stored when they are not there.</summary>
+    public IReadOnlyList<double> Numbers(string key, Func<IReadOnlyList<double>> compute)
     {
-        if (Find(key) is { } found && double.TryParse(File.ReadAllText(found), CultureInfo.InvariantCulture, out double known))
+        if (Find(key) is { } found)
         {
-            return known;
+            return [.. File.ReadLines(found).Select(line => double.Parse(line, CultureInfo.InvariantCulture))];
         }
 
-        double value = compute();
-        Put(key, path => File.WriteAllText(path, value.ToString("R", CultureInfo.InvariantCulture)));
-        return value;
+        var values = compute();
+        Put(key, path => File.WriteAllLines(path, values.Select(value => value.ToString("R", CultureInfo.InvariantCulture))));
+        return values;
     }
 
     /// <summary>Stores what <paramref name="write"/> writes to the path it is given, and returns where it now lies.</summary>

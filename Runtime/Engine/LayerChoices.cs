@@ -32,6 +32,26 @@ internal sealed record LayerChoices(ModelLayer Layer, PlannedLayer Open, IReadOn
     /// <summary>Bytes of weight and bias that a plan stores.</summary>
     public static long Bytes(PlannedLayer plan, long biasBytes) => plan.BytesAfter + (plan.Steps.Any(step => step.ReplacesBias(plan.Shape)) ? plan.Shape.Rows * sizeof(float) : biasBytes);
 
+    /// <summary>The same with at most so many candidates, evenly spread, one of which is kept in any case.</summary>
+    /// <param name="most">The largest number of candidates.</param>
+    /// <param name="kept">The index of a plan.</param>
+    /// <returns>The choices, and the new index of the kept plan.</returns>
+    public (LayerChoices Layer, int Kept) Thin(int most, int kept)
+    {
+        if (Candidates.Count <= most)
+        {
+            return (this, kept);
+        }
+
+        List<int> indices = [.. Enumerable.Range(1, most).Select(i => (int)((long)Candidates.Count * i / most) - 1).Append(kept).Append(Candidates.Count).Distinct().Order()];
+        return (this with
+        {
+            Plans = [.. indices.Select(i => Plans[i])],
+            Costs = [.. indices.Select(i => Costs[i])],
+            Candidates = [.. indices.Where(i => i < Candidates.Count).Select(i => Candidates[i])],
+        }, indices.IndexOf(kept));
+    }
+
     /// <summary>The plan that ends with a candidate: what comes after the open step is left out.</summary>
     public PlannedLayer Decomposed(int candidate) => Open.With([.. Open.Steps.Take(Index(Open)), Candidates[candidate]]);
 

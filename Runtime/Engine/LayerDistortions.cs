@@ -67,7 +67,8 @@ internal sealed class LayerDistortions(PreparedRun run, CalibrationLoss loss, Co
         return [.. layer.Candidates.Select(step => given[0] > 0 ? given[Math.Min(((Decompose)step).Rank, known)] / given[0] : 0), 0];
     }
 
-    private SolvedLayers Solve(IEnumerable<LayerUnit> units, IReadOnlyDictionary<string, string> statistics, CancellationToken cancellation) =>
+    /// <summary>Layers solved to see what comes of it; the caller owns the result.</summary>
+    public SolvedLayers Solve(IEnumerable<LayerUnit> units, IReadOnlyDictionary<string, string> statistics, CancellationToken cancellation) =>
         new SolvePhase(run, store, options, new Unheard()).Solve([.. units], statistics, cancellation);
 
     /// <summary>What is tried out is neither a result nor a reason to warn.</summary>

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Recipes;
 using PipelineDsl.Runtime.Artifacts;
+using PipelineDsl.Runtime.Export;
 using PipelineDsl.Runtime.Native;
 using PipelineDsl.Runtime.Report;
 
@@ -32,6 +33,8 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
             planLock.Check(run);
         }
 
+        var export = new ExportPhase(run, observer);
+        export.Check();
         clock.Finish("plan");
 
         var statistics = new StatisticsPhase(pipeline, run, store, options, observer).Collect(Units(run), cancellation);
@@ -41,7 +44,7 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
         AllocationRecord? allocation = null;
         if (recipe.Budget is { } budget)
         {
-            allocation = new AllocationPhase(run, budget, loss, store, options, observer).Allocate(Units(run), statistics, cancellation);
+            allocation = new AllocationPhase(pipeline, run, budget, loss, store, options, observer).Allocate(Units(run), statistics, cancellation);
             planLock.Check(run);
             clock.Finish("allocate");
         }
@@ -61,15 +64,21 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
         using var artifact = ArtifactWriter.Stage(run, solved, options.OutputDirectory);
         clock.Finish("write");
 
+        var exports = export.Write(solved, artifact.Folder);
+        if (exports is not null)
+        {
+            clock.Finish("export");
+        }
+
         if (allocation is not null && recipe.Allocate == AllocationMethod.Measured)
         {
-            allocation = allocation with { MeasuredDistortion = loss.Increase(artifact.Digest, solved, cancellation) };
+            allocation = allocation with { MeasuredDistortion = loss.Increase([.. solved.Layers.Values], cancellation) };
         }
 
         var quality = new EvaluationPhase(pipeline, run, store, options, observer).Measure(solved, artifact.Digest, cancellation);
         clock.Finish("evaluate");
 
-        var manifest = artifact.Describe(solved, blocks, quality, options.Device) with { Allocation = allocation };
+        var manifest = artifact.Describe(solved, blocks, quality, options.Device) with { Allocation = allocation, Exports = exports };
         RequireBudget(manifest, recipe);
         var files = artifact.Publish(manifest, new RunFacts(clock.Phases, solved.Seconds, solved.Cached));
         string lockFile = planLock.Keep(run);

@@ -17,6 +17,7 @@ internal static class StatisticsFile
     private const string Gram = "gram";
     private const string InputSum = "sum";
     private const string Norms = "norms";
+    private const string Samples = "samples";
     private const string MeanMagnitudes = "magnitudes.mean";
     private const string LargestMagnitudes = "magnitudes.largest";
 
@@ -48,6 +49,11 @@ internal static class StatisticsFile
             tensors.Add(Norms, norms);
         }
 
+        if (statistics.InputSamples is { } samples)
+        {
+            tensors.Add(Samples, samples);
+        }
+
         if (statistics.Fisher is { } fisher)
         {
             tensors.Add(FisherCount, tensor([fisher.Count]));
@@ -74,6 +80,7 @@ internal static class StatisticsFile
             Covariances = file.Names.Where(name => name.StartsWith(Covariance, StringComparison.Ordinal))
                 .ToDictionary(name => Enum.Parse<StatisticKinds>(name[Covariance.Length..]), name => file.Read(name)),
             InputNorms = file.Contains(Norms) ? file.Read(Norms) : null,
+            InputSamples = file.Contains(Samples) ? file.Read(Samples) : null,
             Fisher = file.Contains(FisherRows) ? new(file.Read(FisherCount)[0].item<long>(), file.Read(FisherRows), file.Read(FisherColumns)) : null,
             AccessCounts = file.Contains(Access) ? file.Read(Access) : null,
         };

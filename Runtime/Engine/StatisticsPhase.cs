@@ -47,7 +47,7 @@ internal sealed class StatisticsPhase(IModelPipeline pipeline, PreparedRun run, 
         var device = options.TensorDevice;
         run.Model.to(device);
         var statistics = UserCode.Call(run.Recipe, "calibration failed", () => StatisticsCollector.Collect(
-            pipeline, run.Model, needs, () => pipeline.CalibrationBatches(data).Select(batch => batch.To(device)), calibrate.Span, cancellation));
+            pipeline, run.Model, needs, () => pipeline.CalibrationBatches(data).Select(batch => batch.To(device)), run.Recipe.Seed, calibrate.Span, cancellation));
         run.Model.to(CPU);
         observer.Record($"statistics {run.Recipe.Name} layers={needs.Count}");
         observer.Progress(string.Create(CultureInfo.InvariantCulture, $"{run.Recipe.Name}: calibrated in {watch.Elapsed.TotalSeconds:0.0} s"));

@@ -66,18 +66,16 @@ public static class Quality
     {
         var scores = output.reshape(-1, output.shape[^1]).to(float32);
         var sum = nn.functional.cross_entropy(scores, classes.reshape(-1), ignore_index: Batch.Ignored, reduction: nn.Reduction.Sum);
-        return (sum.item<float>(), Scored(classes));
+        return (sum.item<float>(), Batch.Scored(classes));
     }
 
     private static (double Sum, long Count) RightAnswers(Tensor output, Tensor classes) =>
-        (output.argmax(-1).eq(classes).sum().item<long>(), Scored(classes));
+        (output.argmax(-1).eq(classes).sum().item<long>(), Batch.Scored(classes));
 
     /// <summary>A batch's mean loss counts once for each thing it is the mean of.</summary>
     private static (double Sum, long Count) Loss(Tensor mean, Batch batch)
     {
-        long count = batch.Target is { } target && target.dtype == int64 ? Scored(target) : batch.Input.shape[0];
+        long count = batch.LossCount;
         return count == 0 ? (0, 0) : (mean.to(float64).item<double>() * count, count);
     }
-
-    private static long Scored(Tensor classes) => classes.ne(Batch.Ignored).sum().item<long>();
 }

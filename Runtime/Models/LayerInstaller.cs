@@ -29,7 +29,16 @@ internal static class LayerInstaller
         switch (layer.Module)
         {
             case Linear linear:
-                InstallLinear(linear, RunnableForm.Of(weight), device);
+                if (weight.IsLinear)
+                {
+                    InstallLinear(linear, RunnableForm.Of(weight), device);
+                }
+                else
+                {
+                    linear.weight!.zero_();
+                    _ = new AppliedWeight(linear, weight);
+                }
+
                 if (bias is not null)
                 {
                     InstallBias(linear, bias.to(device));

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace PipelineDsl.Runtime.Models;
 
-/// <summary>A compressed weight that stands in a layer, dense, until it is disposed; then the layer is as before.</summary>
+/// <summary>A compressed weight that stands in a layer, dense where it can be, until it is disposed; then the layer is as before.</summary>
 internal sealed class TemporaryWeight : IDisposable
 {
     private readonly ModelLayer layer;
@@ -13,6 +13,7 @@ internal sealed class TemporaryWeight : IDisposable
     private readonly Tensor? originalBias;
     private readonly Tensor? addedBias;
     private readonly Action? removeHook;
+    private readonly AppliedWeight? applied;
 
     /// <summary>Puts a weight and, if given, a bias into a layer. The tensors are copied.</summary>
     public TemporaryWeight(ModelLayer layer, Expression weight, Tensor? bias)
@@ -21,7 +22,16 @@ internal sealed class TemporaryWeight : IDisposable
         using var noGradients = no_grad();
         this.layer = layer;
         original = layer.Weight.clone().DetachFromDisposeScope();
-        layer.Weight.copy_(weight.Materialize().reshape(layer.Weight.shape));
+        if (!weight.IsLinear && layer.Module is Linear linear)
+        {
+            layer.Weight.zero_();
+            applied = new AppliedWeight(linear, weight);
+        }
+        else
+        {
+            layer.Weight.copy_(weight.Materialize().reshape(layer.Weight.shape));
+        }
+
         if (bias is null)
         {
             return;
@@ -39,6 +49,24 @@ internal sealed class TemporaryWeight : IDisposable
         }
     }
 
+    /// <summary>The tensors that the model computes with meanwhile, each with what stood there before: null for a bias that the layer does not have.</summary>
+    public IEnumerable<(Tensor Current, Tensor? Original)> Places
+    {
+        get
+        {
+            yield return (layer.Weight, original);
+            if (originalBias is not null)
+            {
+                yield return (layer.Bias!, originalBias);
+            }
+
+            if (addedBias is not null)
+            {
+                yield return (addedBias, null);
+            }
+        }
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {
@@ -51,6 +79,7 @@ internal sealed class TemporaryWeight : IDisposable
             originalBias.Dispose();
         }
 
+        applied?.Dispose();
         removeHook?.Invoke();
         addedBias?.Dispose();
     }

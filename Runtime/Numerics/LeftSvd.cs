@@ -41,7 +41,7 @@ public sealed record LeftSvd(Tensor Vectors, double[] Values, double Tail = 0, d
     /// A few of many vectors are iterated for until the loss is certified to be within the accuracy: 1 % or 1e-6 above the smallest possible. Where they are not few, or the
     /// spectrum falls too slowly for that, the complete decomposition has the loss right to rounding.
     /// </remarks>
-    /// <param name="matrix">[m, columns] float64.</param>
+    /// <param name="matrix">[m, columns] float64, or float32 where that is what is known of it.</param>
     /// <param name="rank">How many are needed.</param>
     /// <param name="accuracy">How good an iteration must be.</param>
     /// <param name="seed">The seed of the iteration's random start.</param>
@@ -58,7 +58,7 @@ public sealed record LeftSvd(Tensor Vectors, double[] Values, double Tail = 0, d
             }
         }
 
-        return Of(matrix, RouteFor(rows, columns));
+        return Of(matrix.to(float64), RouteFor(rows, columns));
     }
 
     /// <summary>Decomposes a matrix.</summary>

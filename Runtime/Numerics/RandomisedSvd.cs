@@ -23,11 +23,14 @@ internal static class RandomisedSvd
     /// <summary>Steps of the probe, beyond which growing the basis tightens the certificate more.</summary>
     private const int MostProbeSteps = 7;
 
+    /// <summary>Values that are made float64 at once: a megabyte, which the allocator keeps at hand.</summary>
+    private const long BlockValues = 1 << 17;
+
     /// <summary>The largest excess of the loss, as a share of the smallest loss, that an accuracy allows.</summary>
     public static double Tolerance(SvdAccuracy accuracy) => accuracy == SvdAccuracy.Fast ? 0.01 : 1e-6;
 
     /// <summary>Iterates until the certificate is within the tolerance, or the basis has its largest size.</summary>
-    /// <param name="matrix">M [m, n] float64.</param>
+    /// <param name="matrix">M [m, n] float64, or float32 where that is what is known of it.</param>
     /// <param name="rank">r, at most a sixteenth of the smaller side.</param>
     /// <param name="accuracy">The tolerance. The iteration is in float32 for <see cref="SvdAccuracy.Fast"/>, whose rounding the certificate includes.</param>
     /// <param name="seed">The seed of the random vectors.</param>
@@ -36,8 +39,8 @@ internal static class RandomisedSvd
     {
         using var scope = NewDisposeScope();
         bool fast = accuracy == SvdAccuracy.Fast;
-        var operand = fast ? matrix.to(float32) : matrix;
-        double energy = Math.Pow(matrix.norm().item<double>(), 2);
+        var operand = matrix.to(fast ? float32 : float64);
+        double energy = Energy(matrix);
         double unit = fast ? Math.ScaleB(1, -24) : Math.ScaleB(1, -53);
         using var generator = new Generator((ulong)seed);
         int block = rank + Math.Max(8, rank / (fast ? 8 : 2));
@@ -62,7 +65,7 @@ internal static class RandomisedSvd
     private static LeftSvd Finish(Tensor matrix, Tensor directions, double energy, double largestEnergy)
     {
         var basis = linalg.qr(directions.to(float64)).Q;
-        var image = basis.mT.mm(matrix);
+        var image = Image(basis, matrix);
         var (squares, rotation) = SymmetricEigen.Descending(image.mm(image.mT));
         squares = squares.clamp_min(0);
         double loss = Math.Max(0, energy - squares.sum().item<double>());
@@ -71,12 +74,47 @@ internal static class RandomisedSvd
         return new(basis.mm(rotation).MoveToOuterDisposeScope(), squares.sqrt().cpu().data<double>().ToArray(), loss, excess);
     }
 
+    /// <summary>Uᵀ M in float64, without a float64 copy of M.</summary>
+    private static Tensor Image(Tensor basis, Tensor matrix)
+    {
+        if (matrix.dtype == float64)
+        {
+            return basis.mT.mm(matrix);
+        }
+
+        var image = zeros(basis.shape[1], matrix.shape[1], dtype: float64, device: matrix.device);
+        foreach (var (first, count) in Blocks(matrix))
+        {
+            using var scope = NewDisposeScope();
+            image.addmm_(basis.narrow(0, first, count).mT, matrix.narrow(0, first, count).to(float64));
+        }
+
+        return image;
+    }
+
+    /// <summary>‖M‖², summed in float64.</summary>
+    private static double Energy(Tensor matrix) => Blocks(matrix).Sum(block =>
+    {
+        using var scope = NewDisposeScope();
+        return Math.Pow(matrix.narrow(0, block.First, block.Count).to(float64).norm().item<double>(), 2);
+    });
+
+    private static IEnumerable<(long First, long Count)> Blocks(Tensor matrix)
+    {
+        long height = Math.Max(1, BlockValues / matrix.shape[1]);
+        for (long first = 0; first < matrix.shape[0]; first += height)
+        {
+            yield return (first, Math.Min(height, matrix.shape[0] - first));
+        }
+    }
+
     /// <summary>What is known about the leading eigenvalues as the basis grows.</summary>
     private sealed class Search(KrylovBasis basis, double energy, double unit, int rank, int block, Generator generator)
     {
         private Tensor inside = empty(0);
         private Tensor residual = empty(0);
         private double[] leading = [];
+        private double[] residuals = [];
 
         /// <summary>U_r of the basis [m, r], in the scope of the search.</summary>
         public Tensor? Directions { get; private set; }
@@ -90,34 +128,42 @@ internal static class RandomisedSvd
             using var scope = NewDisposeScope();
             var (compressed, error) = basis.Compress();
             var (values, vectors) = SymmetricEigen.Descending(compressed);
+            var found = vectors.narrow(1, 0, rank);
             leading = values.cpu().narrow(0, 0, rank).data<double>().ToArray();
+            residuals = (error.mm(found) * found).sum(dim: 0).cpu().data<double>().ToArray();
             inside = compressed.MoveToOuterDisposeScope();
             residual = error.MoveToOuterDisposeScope();
-            Directions = basis.Vectors.mm(vectors.narrow(1, 0, rank).to(basis.Vectors.dtype)).MoveToOuterDisposeScope();
+            Directions = basis.Vectors.mm(found.to(basis.Vectors.dtype)).MoveToOuterDisposeScope();
             double scale = values[block].item<double>();
-            if (scale <= 0 || (Excess(SumOutside(0)) > tolerance && !last))
+            if (scale <= 0 || (EstimatedExcess(0) > tolerance && !last))
             {
                 return false;
             }
 
             var probe = new OutsideProbe(basis, scale, generator);
-            for (int step = 0; step < MostProbeSteps && Excess(LargestEnergy) > tolerance; step++)
+            for (int step = 1; step <= MostProbeSteps && Excess(LargestEnergy) > tolerance; step++)
             {
-                LargestEnergy = Math.Min(LargestEnergy, SumOutside(probe.Tighten()));
+                double outside = probe.Tighten();
+                if (EstimatedExcess(outside) <= tolerance || step == MostProbeSteps)
+                {
+                    LargestEnergy = Math.Min(LargestEnergy, SumOutside(outside));
+                }
             }
 
             return Excess(LargestEnergy) <= tolerance;
         }
 
-        private double Excess(double bound) => bound < energy ? (bound - leading.Take(rank).Sum()) / (energy - bound) : double.PositiveInfinity;
+        private double EstimatedExcess(double outside) => Excess(SpectralBound.EstimatedLeadingSum(leading, residuals, outside) + Slack());
 
-        private double SumOutside(double outside) => SpectralBound.LeadingSum(inside, residual, leading[rank - 1], outside, rank) + Slack();
+        private double Excess(double bound) => bound < energy ? (bound - leading.Sum()) / (energy - bound) : double.PositiveInfinity;
+
+        private double SumOutside(double outside) => SpectralBound.LeadingSum(inside, residual, leading[^1], outside, rank) + Slack();
 
         /// <summary>What rounding the matrix and its products can take from the leading eigenvalues: Σ (σ_i + δ)² − σ_i², δ = 16 u ‖M‖.</summary>
         private double Slack()
         {
             double perturbation = 16 * unit * Math.Sqrt(energy);
-            return leading.Take(rank).Sum(value => perturbation * (2 * Math.Sqrt(Math.Max(0, value)) + perturbation));
+            return leading.Sum(value => perturbation * (2 * Math.Sqrt(Math.Max(0, value)) + perturbation));
         }
     }
 }

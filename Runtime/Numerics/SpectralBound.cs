@@ -24,8 +24,7 @@ internal static class SpectralBound
     public static double LeadingSum(Tensor inside, Tensor residual, double leading, double outside, int rank)
     {
         double best = double.PositiveInfinity;
-        var shifts = outside < WideGap * leading ? [] : Shifts.Select(factor => factor * outside).Where(shift => shift > leading);
-        foreach (double shift in shifts.Append(leading).Where(shift => shift > outside))
+        foreach (double shift in ShiftsAbove(outside, leading))
         {
             using var scope = NewDisposeScope();
             var values = linalg.eigvalsh(inside + residual / (shift - outside));
@@ -33,5 +32,19 @@ internal static class SpectralBound
         }
 
         return best;
+    }
+
+    /// <summary>What <see cref="LeadingSum"/> will be about, to first order in the residual; says when the bound itself is worth its cost.</summary>
+    /// <param name="leading">λ_1(H) … λ_r(H), descending.</param>
+    /// <param name="residuals">vᵀ E v of their eigenvectors.</param>
+    /// <param name="outside">μ.</param>
+    public static double EstimatedLeadingSum(double[] leading, double[] residuals, double outside) => ShiftsAbove(outside, leading[^1])
+        .Select(shift => leading.Zip(residuals).Sum(pair => Math.Max(shift, pair.First + pair.Second / (shift - outside))))
+        .DefaultIfEmpty(double.PositiveInfinity).Min();
+
+    private static IEnumerable<double> ShiftsAbove(double outside, double leading)
+    {
+        var shifts = outside < WideGap * leading ? [] : Shifts.Select(factor => factor * outside).Where(shift => shift > leading);
+        return shifts.Append(leading).Where(shift => shift > outside);
     }
 }

@@ -40,6 +40,18 @@ public sealed record RoundToNearest(Tensor Codes, Tensor Scales, Tensor? Zeros)
         return new(codes.MoveToOuterDisposeScope(), scales.MoveToOuterDisposeScope(), zeros?.to(uint8).MoveToOuterDisposeScope());
     }
 
+    /// <summary>A matrix on the grid of a step; the caller owns the result.</summary>
+    /// <param name="weight">[rows, columns], any real dtype.</param>
+    /// <param name="step">Bits, groups and the dtype of scales.</param>
+    /// <exception cref="InvalidOperationException">The weight holds NaN or infinity, or a scale does not fit its dtype.</exception>
+    public static Grid Store(Tensor weight, Quantize step)
+    {
+        using var scope = NewDisposeScope();
+        var geometry = GridGeometry.For(step, weight.shape[0], weight.shape[1]);
+        var rounded = Of(weight, geometry, step.ScaleType == ScaleType.Float16 ? float16 : float32);
+        return Grid.Pack(geometry, rounded.Codes, rounded.Scales, rounded.Zeros);
+    }
+
     private static (Tensor Low, Tensor High) Ranges(Tensor weight, GridGeometry grid)
     {
         var lows = new List<Tensor>();

@@ -2,8 +2,8 @@ using static TorchSharp.torch;
 
 namespace PipelineDsl.Runtime.Statistics;
 
-/// <summary>What calibration learned about one layer; only what was asked for is there. All tensors are float64 on the CPU.</summary>
-/// <remarks>Tensors of <see cref="InputMoments"/>, <see cref="Covariances"/> and <see cref="InputNorms"/> may be shared between layers that read the same input.</remarks>
+/// <summary>What calibration learned about one layer; only what was asked for is there. All tensors are on the CPU and, but for samples, float64.</summary>
+/// <remarks>Tensors of <see cref="InputMoments"/>, <see cref="Covariances"/>, <see cref="InputNorms"/> and <see cref="InputSamples"/> may be shared between layers that read the same input.</remarks>
 public sealed class LayerStatistics
 {
     /// <summary>Nothing collected.</summary>
@@ -20,6 +20,9 @@ public sealed class LayerStatistics
 
     /// <summary>Magnitudes of the input channels.</summary>
     public InputMagnitudes? InputMagnitudes { get; init; }
+
+    /// <summary>A uniform sample of the input vectors [tokens, columns] float32, in the order they came.</summary>
+    public Tensor? InputSamples { get; init; }
 
     /// <summary>Sums of squared gradients.</summary>
     public FisherSums? Fisher { get; init; }

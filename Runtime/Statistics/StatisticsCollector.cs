@@ -17,7 +17,7 @@ namespace PipelineDsl.Runtime.Statistics;
 /// </remarks>
 internal sealed class StatisticsCollector : IDisposable
 {
-    private const StatisticKinds AnySum = StatisticKinds.InputMoments | StatisticKinds.InputMagnitudes | StatisticKinds.InputNorms |
+    private const StatisticKinds AnySum = StatisticKinds.InputMoments | StatisticKinds.InputMagnitudes | StatisticKinds.InputNorms | StatisticKinds.InputSamples |
         StatisticKinds.ContextCovariance | StatisticKinds.ContextCovarianceSignedMax | StatisticKinds.ContextCovarianceUnscaled;
 
     private const StatisticKinds AnyInput = AnySum | StatisticKinds.AccessCounts;
@@ -29,16 +29,18 @@ internal sealed class StatisticsCollector : IDisposable
     private readonly Dictionary<string, FisherAccumulator> fisher = [];
     private readonly Dictionary<string, AccessCounter> accesses = [];
     private readonly Dictionary<string, Tensor> leaders = [];
+    private readonly long seed;
     private readonly SourceSpan span;
     private readonly bool share;
     private string? latestLeader;
     private bool sharingBroken;
 
-    private StatisticsCollector(IModelPipeline pipeline, nn.Module model, IReadOnlyDictionary<string, StatisticKinds> needs, SourceSpan span, bool share)
+    private StatisticsCollector(IModelPipeline pipeline, nn.Module model, IReadOnlyDictionary<string, StatisticKinds> needs, long seed, SourceSpan span, bool share)
     {
         this.pipeline = pipeline;
         this.model = model;
         this.needs = needs;
+        this.seed = seed;
         this.span = span;
         this.share = share;
     }
@@ -48,6 +50,7 @@ internal sealed class StatisticsCollector : IDisposable
     /// <param name="model">The model, with its original weights.</param>
     /// <param name="needs">What each layer's steps ask for, by path.</param>
     /// <param name="batches">Opens the calibration batches; asked for again for gradients.</param>
+    /// <param name="seed">Decides which input vectors are kept where samples are asked for.</param>
     /// <param name="span">Where the recipe names the data, for messages.</param>
     /// <param name="cancellation">Stops between batches.</param>
     /// <exception cref="PipelineException">PDSL3006: a layer was never called. PDSL3005: the data that reaches a layer cannot be summed.</exception>
@@ -56,11 +59,12 @@ internal sealed class StatisticsCollector : IDisposable
         nn.Module model,
         IReadOnlyDictionary<string, StatisticKinds> needs,
         Func<IEnumerable<Batch>> batches,
+        long seed,
         SourceSpan span,
         CancellationToken cancellation)
     {
         model.eval();
-        using var sharing = new StatisticsCollector(pipeline, model, needs, span, share: true);
+        using var sharing = new StatisticsCollector(pipeline, model, needs, seed, span, share: true);
         sharing.CollectInputs(batches(), cancellation);
         if (!sharing.sharingBroken)
         {
@@ -68,7 +72,7 @@ internal sealed class StatisticsCollector : IDisposable
             return sharing.Result();
         }
 
-        using var separate = new StatisticsCollector(pipeline, model, needs, span, share: false);
+        using var separate = new StatisticsCollector(pipeline, model, needs, seed, span, share: false);
         separate.CollectInputs(batches(), cancellation);
         separate.CollectFisher(batches(), cancellation);
         return separate.Result();
@@ -163,7 +167,7 @@ internal sealed class StatisticsCollector : IDisposable
     {
         if (!inputs.TryGetValue(layer.Path, out var sums))
         {
-            inputs[layer.Path] = sums = new InputSums(layer.Path, needs[layer.Path], layer.Shape!.Columns);
+            inputs[layer.Path] = sums = new InputSums(layer.Path, needs[layer.Path], layer.Shape!.Columns, seed);
         }
 
         using var scope = NewDisposeScope();
@@ -204,7 +208,7 @@ internal sealed class StatisticsCollector : IDisposable
     private InputSums SumsFor(ModelLayer layer, Tensor x)
     {
         bool shared = share && latestLeader is not null && inputs[latestLeader].Kinds == needs[layer.Path] && SameInput(latestLeader, x);
-        return shared ? inputs[latestLeader!] : new InputSums(layer.Path, needs[layer.Path], x.shape[^1]);
+        return shared ? inputs[latestLeader!] : new InputSums(layer.Path, needs[layer.Path], x.shape[^1], seed);
     }
 
     private bool SameInput(string leader, Tensor x) =>
@@ -293,6 +297,7 @@ internal sealed class StatisticsCollector : IDisposable
                 InputMagnitudes = inputs.GetValueOrDefault(path)?.Magnitudes,
                 Covariances = inputs.GetValueOrDefault(path)?.Covariances ?? new Dictionary<StatisticKinds, Tensor>(),
                 InputNorms = inputs.GetValueOrDefault(path)?.Norms,
+                InputSamples = inputs.GetValueOrDefault(path)?.Samples,
                 Fisher = fisher.TryGetValue(path, out var sums) ? new(sums.Count, sums.Rows(), sums.Columns()) : null,
                 AccessCounts = accesses.GetValueOrDefault(path)?.Counts.alias(),
             };

@@ -23,10 +23,13 @@ public abstract class Expression : IDisposable
     /// <summary>The forms this one is made of.</summary>
     public virtual IReadOnlyList<Expression> Parts => [];
 
+    /// <summary>Whether applying the form is multiplying by <see cref="Materialize"/>; otherwise only <see cref="Apply"/> does what the layer does.</summary>
+    public virtual bool IsLinear => Parts.All(part => part.IsLinear);
+
     /// <summary>The dense matrix [rows, columns] in float32 (float64 when a leaf is float64). The caller owns it.</summary>
     public abstract Tensor Materialize();
 
-    /// <summary>The product x Wᵀ without forming W where the form allows.</summary>
+    /// <summary>What the layer computes before its bias: the product x Wᵀ, without forming W where the form allows.</summary>
     /// <param name="x">Inputs [..., columns].</param>
     /// <returns>Outputs [..., rows]; the caller owns them.</returns>
     public abstract Tensor Apply(Tensor x);

@@ -29,6 +29,7 @@ internal static class ExpressionReader
             "grid" => Grid.Read(description),
             "permuted" => Permuted.Read(description),
             "product" => Product.Read(description),
+            "quantizedInputs" => QuantizedInputs.Read(description),
             "reshaped" => Reshaped.Read(description),
             "scaled" => Scaled.Read(description),
             "shifted" => Shifted.Read(description),

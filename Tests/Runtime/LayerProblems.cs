@@ -49,6 +49,8 @@ internal static class LayerProblems
 
         using var norms = new InputNormAccumulator(columns);
         norms.Add(inputs);
+        using var samples = new InputReservoir(columns, seed: 0);
+        samples.Add(inputs);
         using var fisher = new FisherAccumulator(rows, columns);
         fisher.Add(randn(rows, columns, dtype: float64, generator: new Generator(3)) * inputs.reshape(-1, columns).abs().mean([0]));
         return new()
@@ -57,6 +59,7 @@ internal static class LayerProblems
             InputMagnitudes = new(magnitudes.MeanMagnitudes, magnitudes.LargestMagnitudes),
             Covariances = covariances,
             InputNorms = norms.Mean(),
+            InputSamples = samples.Sample(),
             Fisher = new(fisher.Count, fisher.Rows(), fisher.Columns()),
         };
     }
@@ -71,6 +74,7 @@ internal static class LayerProblems
             InputMagnitudes = statistics.InputMagnitudes,
             Covariances = statistics.Covariances,
             InputNorms = statistics.InputNorms,
+            InputSamples = statistics.InputSamples,
             Fisher = new(1, zeros(rows, dtype: float64), zeros(columns, dtype: float64)),
         };
     }

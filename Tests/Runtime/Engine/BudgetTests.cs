@@ -1,6 +1,11 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Recipes;
 using PipelineDsl.Runtime.Artifacts;
+using PipelineDsl.Runtime.Formats.Safetensors;
+
+using static TorchSharp.torch;
 
 namespace PipelineDsl.Runtime.Tests.Engine;
 
@@ -49,14 +54,53 @@ public sealed class BudgetTests : IDisposable
         {
             locked.ShouldContain($"steps: '{layer.Choice}'");
             var solved = manifest.Layers.Single(record => record.Path == layer.Path);
-            layer.Distortion!.Value.ShouldBe(solved.Steps.Count == 0 ? 0 : 1 - solved.Facts["energyKept"], 1e-9);
+            double energy = solved.Steps.Count == 0 ? 0 : 1 - solved.Facts["energyKept"];
+            layer.Reason.ShouldContain(FormattableString.Invariant($"{energy:0.####} of the energy"));
         }
 
         manifest.Allocation.PredictedDistortion!.Value.ShouldBe(manifest.Allocation.Layers.Sum(layer => layer.Distortion!.Value), 1e-12);
-        manifest.Allocation.LowerBound!.Value.ShouldBeLessThanOrEqualTo(manifest.Allocation.PredictedDistortion.Value);
         project.NewRun(locked: true).Execute(new TwoLayersPipeline(Budgeted("50%", AllocationMethod.Predicted, new Decompose { Orientation = Orientation.Whitened })));
         Should.Throw<PipelineException>(() => project.NewRun(locked: true).Execute(new TwoLayersPipeline(Budgeted("70%", AllocationMethod.Predicted, new Decompose { Orientation = Orientation.Whitened }))))
             .Diagnostic.Id.ShouldBe(DiagnosticIds.PlanDiffersFromLock);
+    }
+
+    [Fact]
+    public void What_layers_contribute_adds_up_to_what_the_loss_gains()
+    {
+        foreach (var orientation in new[] { Orientation.Weight, Orientation.Whitened, Orientation.Output })
+        {
+            var allocation = project.NewRun(updateLock: true).Execute(new TwoLayersPipeline(Budgeted("60%", AllocationMethod.Predicted, new Decompose { Orientation = orientation }))).Manifest.Allocation!;
+            allocation.MeasuredDistortion!.Value.ShouldBeGreaterThan(0);
+            allocation.PredictedDistortion!.Value.ShouldBe(allocation.MeasuredDistortion.Value, 0.25 * allocation.MeasuredDistortion.Value);
+        }
+    }
+
+    [Fact]
+    public void The_plan_with_the_least_calibration_loss_is_taken_and_equal_shares_are_among_those_tried()
+    {
+        foreach (string budget in new[] { "40%", "60%", "80%" })
+        {
+            var allocation = project.NewRun(updateLock: true).Execute(new TwoLayersPipeline(Budgeted(budget, AllocationMethod.Predicted, new Decompose()))).Manifest.Allocation!;
+            double[] tried = [.. Regex.Matches(allocation.Note!, "(-?[0-9.]+)(;|\\. The)").Select(match => double.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture))];
+            tried.Length.ShouldBeGreaterThan(1);
+            allocation.Note!.ShouldContain("equal shares of parameters");
+            allocation.MeasuredDistortion!.Value.ShouldBe(tried.Min(), 1e-4);
+        }
+    }
+
+    [Fact]
+    public void Without_a_loss_all_layers_count_the_same()
+    {
+        var whitened = Budgeted("50%", AllocationMethod.Predicted, new Decompose { Orientation = Orientation.Whitened });
+        var plain = Budgeted("50%", AllocationMethod.Predicted, new Decompose()) with { Calibrate = null };
+        foreach (var (recipe, reason) in new[] { (Unlabelled(whitened), "the batch has no target"), (plain, "no calibration data") })
+        {
+            var allocation = project.NewRun(updateLock: true).Execute(new TwoLayersPipeline(recipe)).Manifest.Allocation!;
+            allocation.Note!.ShouldContain(reason);
+            allocation.MeasuredDistortion.ShouldBeNull();
+            allocation.PredictedDistortion!.Value.ShouldBe(allocation.Layers.Sum(layer => layer.Distortion!.Value), 1e-12);
+            allocation.LowerBound!.Value.ShouldBeLessThanOrEqualTo(allocation.PredictedDistortion.Value);
+        }
     }
 
     [Fact]
@@ -105,7 +149,7 @@ public sealed class BudgetTests : IDisposable
         var failure = Should.Throw<PipelineException>(() => project.NewRun().Execute(new TwoLayersPipeline(recipe)));
         failure.Diagnostic.Id.ShouldBe(DiagnosticIds.BudgetNotAttainable);
         failure.Diagnostic.Span.Line.ShouldBe(7);
-        long smallest = long.Parse(System.Text.RegularExpressions.Regex.Match(failure.Message, "smallest is ([0-9]+)").Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture);
+        long smallest = long.Parse(Regex.Match(failure.Message, "smallest is ([0-9]+)").Groups[1].Value, CultureInfo.InvariantCulture);
         project.NewRun().Execute(new TwoLayersPipeline(Budgeted($"{smallest} B", AllocationMethod.Predicted, new Decompose()))).Manifest.Bytes.After.ShouldBe(smallest);
     }
 
@@ -126,8 +170,18 @@ public sealed class BudgetTests : IDisposable
             string report = System.Text.Encoding.UTF8.GetString(run.Bytes(file));
             report.ShouldContain("How the budget was spent");
             report.ShouldContain("of the energy in its metric given up");
+            report.ShouldContain("The least was taken");
             report.ShouldContain("1 KB = 1024 bytes");
         }
+    }
+
+    /// <summary>The same recipe with calibration data that has no target.</summary>
+    private Recipe Unlabelled(Recipe recipe)
+    {
+        using var scope = NewDisposeScope();
+        using var file = SafetensorsFile.Open(project.In(TwoLayersProject.DataFile));
+        SafetensorsWriter.Write(project.In("unlabelled.safetensors"), new Dictionary<string, Tensor> { ["input"] = file.Read("input") });
+        return recipe with { Calibrate = recipe.Calibrate! with { Data = "unlabelled.safetensors" } };
     }
 
     private static Recipe Budgeted(string budget, AllocationMethod method, params Step[] steps) =>

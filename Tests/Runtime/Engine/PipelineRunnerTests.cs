@@ -45,6 +45,22 @@ public sealed class PipelineRunnerTests : IDisposable
     }
 
     [Fact]
+    public void Inputs_are_rounded_in_the_evaluation_as_they_will_be_in_the_application()
+    {
+        var run = project.NewRun();
+        var result = run.Execute(new TwoLayersPipeline(TwoLayersProject.Recipe(("*", [new SvdQuant { Rank = 2, GroupSize = 8 }]))));
+        string locked = File.ReadAllText(project.In("small.recipe.lock.yaml"));
+        foreach (var layer in result.Manifest.Layers)
+        {
+            layer.Facts["outputError"].ShouldBeLessThan(layer.Facts["roundedOutputError"]);
+            locked.ShouldContain($"bytesAfter: {layer.BytesAfter},");
+        }
+
+        run.Diagnostics.ShouldBeEmpty();
+        result.Manifest.Quality!.After.ShouldBeInRange(0.5, 1);
+    }
+
+    [Fact]
     public void A_second_run_solves_nothing_and_changes_no_byte()
     {
         var first = project.NewRun();

@@ -10,12 +10,15 @@ public sealed class ExpressionTests
 {
     public static TheoryData<string> Names => Forms.Names;
 
+    public static TheoryData<string> LinearNames => Forms.LinearNames;
+
     [Theory]
-    [MemberData(nameof(Names))]
+    [MemberData(nameof(LinearNames))]
     public void Applying_equals_multiplying_by_the_dense_matrix(string name)
     {
         using var scope = NewDisposeScope();
         using var form = Forms.Make(name);
+        form.IsLinear.ShouldBeTrue();
         foreach (var dtype in new[] { float32, float64 })
         {
             var x = Forms.Random([2, 3, form.Columns], dtype);

@@ -48,10 +48,17 @@ internal static class Forms
         ["codebook of vectors"] = () => Looked(7, 12, tables: 1, codewords: 300, width: 4),
         ["codebook of a row"] = () => Looked(1, 11, tables: 1, codewords: 2, width: 1),
         ["codebook of 16 bits, float16"] = () => Looked(7, 12, tables: 1, codewords: 65_536, width: 2, float16),
+        ["grid with rounded inputs"] = () => new QuantizedInputs(new(DynamicFormat.Int4, 4), Quantized(7, 11)),
+        ["product with rounded inputs and offset"] = () => new QuantizedInputs(new(DynamicFormat.Int4Unsigned, 16), new Product(Dense(7, 3), Dense(3, 11)), Random([11], float16)),
+        ["branch beside a grid with scaled, rounded inputs"] = () => new Sum(
+            new Product(Dense(7, 2), Dense(2, 11)), new Scaled(null, new QuantizedInputs(new(DynamicFormat.Nvfp4, 8), Quantized(7, 11)), Random([11], float16))),
         ["grid of several blocks"] = () => Quantized(3, 700_001, new Quantize { Bits = 5, GroupSize = 1000, Symmetric = false }),
     };
 
     public static TheoryData<string> Names => [.. ByName.Keys];
+
+    /// <summary>Those that <see cref="Expression.Materialize"/> says everything about.</summary>
+    public static TheoryData<string> LinearNames => [.. ByName.Keys.Where(name => !name.Contains("rounded inputs", StringComparison.Ordinal))];
 
     public static Expression Make(string name) => ByName[name]();
 
