@@ -136,4 +136,7 @@ public static class DiagnosticIds
 
     /// <summary>A budget that no choice meets.</summary>
     public const string BudgetNotAttainable = "PDSL3015";
+
+    /// <summary>Something that an export format cannot hold as it is.</summary>
+    public const string NotExportable = "PDSL3016";
 }

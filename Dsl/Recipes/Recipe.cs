@@ -32,6 +32,9 @@ public sealed record Recipe
     /// <summary>How quality is measured and what loss of it is accepted.</summary>
     public Evaluation? Evaluate { get; init; }
 
+    /// <summary>Layouts of other programs that the artifact is also written in.</summary>
+    public ExportFormats Export { get; init; }
+
     /// <summary>Which layers get which steps, in the order of the recipe.</summary>
     public EquatableArray<Rule> Rules { get; init; }
 
@@ -43,6 +46,9 @@ public sealed record Recipe
 
     /// <summary>Where the tokenizer is named, or null when it is not.</summary>
     public SourceSpan? TokenizerSpan { get; init; }
+
+    /// <summary>Where the exports are named, or null when they are not.</summary>
+    public SourceSpan? ExportSpan { get; init; }
 }
 
 /// <summary>The data that statistics are collected on.</summary>

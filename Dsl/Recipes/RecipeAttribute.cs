@@ -24,6 +24,9 @@ public sealed class RecipeAttribute(string name) : Attribute
 
     /// <summary>How the budget is shared out.</summary>
     public AllocationMethod Allocate { get; set; }
+
+    /// <summary>Layouts of other programs that the artifact is also written in; joined by <c>|</c>, in YAML a list.</summary>
+    public ExportFormats Export { get; set; }
 }
 
 /// <summary>Names the data that statistics are collected on.</summary>

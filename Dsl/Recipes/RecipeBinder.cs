@@ -44,6 +44,8 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
             Evaluate = merged.Evaluate,
             Budget = merged.Budget,
             Allocate = merged.Allocate?.Method ?? AllocationMethod.Predicted,
+            Export = merged.Export?.Formats ?? ExportFormats.None,
+            ExportSpan = merged.Export?.Span,
             Rules = merged.Rules,
             Span = merged.Span,
         };
@@ -99,6 +101,7 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
         Evaluate = top.Evaluate ?? below.Evaluate,
         Budget = top.Budget ?? below.Budget,
         Allocate = top.Allocate ?? below.Allocate,
+        Export = top.Export ?? below.Export,
         Rules = new(below.Rules.Concat(top.Rules.Select(rule => rule with { Level = level }))),
     };
 

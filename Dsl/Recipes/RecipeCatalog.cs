@@ -10,7 +10,7 @@ public static class RecipeCatalog
 {
     private const int MaxNameLength = 100;
 
-    /// <summary>The settings of a recipe itself: <c>weights</c>, <c>tokenizer</c>, <c>seed</c>, <c>budget</c>, <c>allocate</c>.</summary>
+    /// <summary>The settings of a recipe itself: <c>weights</c>, <c>tokenizer</c>, <c>seed</c>, <c>budget</c>, <c>allocate</c>, <c>export</c>.</summary>
     public static IReadOnlyList<SettingDescriptor> Recipe { get; } = SettingDescriptor.ReadFrom(new RecipeAttribute(""));
 
     /// <summary>The settings of <c>calibrate</c>, beside its <c>data</c>.</summary>

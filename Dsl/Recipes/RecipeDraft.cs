@@ -33,6 +33,9 @@ public sealed record RecipeDraft
     /// <summary>How quality is measured.</summary>
     public Evaluation? Evaluate { get; init; }
 
+    /// <summary>Layouts of other programs that the artifact is also written in.</summary>
+    public WrittenExport? Export { get; init; }
+
     /// <summary>The name of the recipe that this one starts from.</summary>
     public WrittenText? Extends { get; init; }
 
@@ -47,6 +50,11 @@ public sealed record RecipeDraft
 /// <param name="Text">The text.</param>
 /// <param name="Span">Where.</param>
 public sealed record WrittenText(string Text, SourceSpan Span);
+
+/// <summary>Layouts of other programs and where they are written.</summary>
+/// <param name="Formats">The layouts.</param>
+/// <param name="Span">Where.</param>
+public sealed record WrittenExport(ExportFormats Formats, SourceSpan Span);
 
 /// <summary>A draft with everything that is wrong in it.</summary>
 /// <param name="Draft">What could be understood.</param>

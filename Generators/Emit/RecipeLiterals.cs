@@ -62,9 +62,11 @@ internal sealed class RecipeLiterals(ProjectOptions options, string mainFile)
             .Line($"Evaluate = {Evaluation(recipe.Evaluate)},")
             .Line($"Budget = {Budget(recipe.Budget)},")
             .Line($"Allocate = {Value(recipe.Allocate)},")
+            .Line($"Export = {Value(recipe.Export)},")
             .Line($"Span = {At(recipe.Span)},")
             .Line($"WeightsSpan = {At(recipe.WeightsSpan)},")
-            .Line($"TokenizerSpan = {(recipe.TokenizerSpan is { } span ? At(span) : "null")},");
+            .Line($"TokenizerSpan = {Place(recipe.TokenizerSpan)},")
+            .Line($"ExportSpan = {Place(recipe.ExportSpan)},");
         WriteList(code, $"Rules = new(new {Recipes}Rule[]", recipe.Rules.Select(Rule), "),");
         code.Close("};");
     }
@@ -113,6 +115,8 @@ internal sealed class RecipeLiterals(ProjectOptions options, string mainFile)
         ? "null"
         : $"new({CodeWriter.Literal(data.Data)}, {Value(data.Metric)}, {Number(data.SequenceLength)}, {(data.MaxRegression is { } limit ? Value(limit) : "null")}, {At(data.Span)}, {At(data.DataSpan)})";
 
+    private string Place(SourceSpan? span) => span is null ? "null" : At(span);
+
     private string At(SourceSpan span)
     {
         string file = options.Relative(span.Path);
@@ -129,7 +133,7 @@ internal sealed class RecipeLiterals(ProjectOptions options, string mainFile)
         string text => CodeWriter.Literal(text),
         bool flag => flag ? "true" : "false",
         double number => number.ToString("R", CultureInfo.InvariantCulture) + "D",
-        Enum choice => $"global::{choice.GetType().FullName}.{choice}",
+        Enum choice => string.Join(" | ", choice.ToString().Split([", "], StringSplitOptions.None).Select(name => $"global::{choice.GetType().FullName}.{name}")),
         _ => Convert.ToString(value, CultureInfo.InvariantCulture),
     };
 }

@@ -58,6 +58,7 @@ internal sealed class AttributeRecipeReader
             Evaluate = ReadEvaluate(),
             Budget = ReadBudget(attribute, settings.Budget),
             Allocate = given?.FirstOrDefault(setting => setting.Name == nameof(RecipeAttribute.Allocate)) is { } allocate ? new(settings.Allocate, allocate.Span) : null,
+            Export = given?.FirstOrDefault(setting => setting.Name == nameof(RecipeAttribute.Export)) is { } export ? new(settings.Export, export.Span) : null,
             Span = span,
         };
     }

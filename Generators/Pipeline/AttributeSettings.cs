@@ -55,7 +55,10 @@ internal static class AttributeSettings
         return right ? given : null;
     }
 
-    private static string? Problem(SettingDescriptor setting, object value) => setting.Type.IsEnum && !Enum.IsDefined(setting.Type, value)
+    private static string? Problem(SettingDescriptor setting, object value) => setting.Type.IsEnum && !IsDefined(setting.Type, value)
         ? $"'{setting.Name}' is {value}; it must be {setting.RangeText}"
         : setting.CheckRange(value);
+
+    /// <summary>Whether an enum has the value, or all flags of it: then its text is names, no number.</summary>
+    private static bool IsDefined(Type type, object value) => Enum.IsDefined(type, value) || (type.IsDefined(typeof(FlagsAttribute), false) && !long.TryParse(value.ToString(), out _));
 }

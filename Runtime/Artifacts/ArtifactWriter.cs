@@ -24,6 +24,9 @@ internal sealed class ArtifactWriter : IDisposable
         staging = Path.Combine(outputDirectory, "." + run.Recipe.Name + ".new");
     }
 
+    /// <summary>The folder that the artifact is written in before it is published.</summary>
+    public string Folder => staging;
+
     /// <summary>SHA-256 of the new weights file.</summary>
     public string Digest { get; private set; } = "";
 
@@ -87,15 +90,42 @@ internal sealed class ArtifactWriter : IDisposable
         File.WriteAllText(Path.Combine(staging, ArtifactFiles.MarkdownReport), MarkdownReport.Write(manifest, facts), text);
         File.WriteAllText(Path.Combine(staging, ArtifactFiles.Manifest), ManifestFile.Write(manifest), text);
         Directory.CreateDirectory(target);
+        string[] exported = [.. manifest.Exports?.SelectMany(export => export.Files).Select(file => file.Path) ?? []];
+        RemoveStaleExports(exported);
         var files = new List<string>();
-        foreach (string name in ArtifactFiles.All)
+        foreach (string name in exported.Concat(ArtifactFiles.All))
         {
             string place = Path.Combine(target, name);
+            Directory.CreateDirectory(Path.GetDirectoryName(place)!);
             MoveWhenDifferent(Path.Combine(staging, name), place);
             files.Add(place);
         }
 
         return files;
+    }
+
+    /// <summary>Files of formats that the recipe no longer asks for.</summary>
+    private void RemoveStaleExports(string[] exported)
+    {
+        string folder = Path.Combine(target, ArtifactFiles.Exports);
+        if (!Directory.Exists(folder))
+        {
+            return;
+        }
+
+        var current = exported.Select(name => Path.GetFullPath(Path.Combine(target, name))).ToHashSet(StringComparer.Ordinal);
+        foreach (string stale in Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories).Where(file => !current.Contains(Path.GetFullPath(file))))
+        {
+            File.Delete(stale);
+        }
+
+        foreach (string empty in Directory.GetDirectories(folder).Prepend(folder).Where(place => !Directory.EnumerateFiles(place, "*", SearchOption.AllDirectories).Any()).ToList())
+        {
+            if (Directory.Exists(empty))
+            {
+                Directory.Delete(empty, recursive: true);
+            }
+        }
     }
 
     /// <inheritdoc/>

@@ -56,6 +56,9 @@ public sealed record Manifest
     /// <summary>Every tensor that is stored as it was, by name.</summary>
     public required IReadOnlyList<TensorRecord> Kept { get; init; }
 
+    /// <summary>The layouts of other programs that were written too, or null when the recipe asks for none.</summary>
+    public IReadOnlyList<ExportRecord>? Exports { get; init; }
+
     /// <summary>What the user should know, in words.</summary>
     public required IReadOnlyList<string> Warnings { get; init; }
 }

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Recipes;
 using PipelineDsl.Runtime.Artifacts;
+using PipelineDsl.Runtime.Export;
 using PipelineDsl.Runtime.Native;
 using PipelineDsl.Runtime.Report;
 
@@ -32,6 +33,8 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
             planLock.Check(run);
         }
 
+        var export = new ExportPhase(run, observer);
+        export.Check();
         clock.Finish("plan");
 
         var statistics = new StatisticsPhase(pipeline, run, store, options, observer).Collect(Units(run), cancellation);
@@ -61,6 +64,12 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
         using var artifact = ArtifactWriter.Stage(run, solved, options.OutputDirectory);
         clock.Finish("write");
 
+        var exports = export.Write(solved, artifact.Folder);
+        if (exports is not null)
+        {
+            clock.Finish("export");
+        }
+
         if (allocation is not null && recipe.Allocate == AllocationMethod.Measured)
         {
             allocation = allocation with { MeasuredDistortion = loss.Increase([.. solved.Layers.Values], cancellation) };
@@ -69,7 +78,7 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
         var quality = new EvaluationPhase(pipeline, run, store, options, observer).Measure(solved, artifact.Digest, cancellation);
         clock.Finish("evaluate");
 
-        var manifest = artifact.Describe(solved, blocks, quality, options.Device) with { Allocation = allocation };
+        var manifest = artifact.Describe(solved, blocks, quality, options.Device) with { Allocation = allocation, Exports = exports };
         RequireBudget(manifest, recipe);
         var files = artifact.Publish(manifest, new RunFacts(clock.Phases, solved.Seconds, solved.Cached));
         string lockFile = planLock.Keep(run);

@@ -21,6 +21,12 @@ internal sealed class RecipeFiles
     /// <summary>The role of the evaluation data.</summary>
     public const string Evaluation = "evaluation";
 
+    /// <summary>The role of the model's configuration, which exports read.</summary>
+    public const string Configuration = "config";
+
+    /// <summary>The roles of files beside the weights that belong into every export, by their names without <c>.json</c>.</summary>
+    private static readonly string[] Companions = [Configuration, "generation_config", "special_tokens_map", "tokenizer_config"];
+
     private readonly SortedDictionary<string, string> names = new(StringComparer.Ordinal);
     private readonly string project;
 
@@ -49,9 +55,17 @@ internal sealed class RecipeFiles
         {
             files.Add(Tokenizer, tokenizer, recipe.TokenizerSpan ?? recipe.Span);
         }
-        else if (files.BesideWeights() is { } found)
+        else if (files.BesideWeights("tokenizer.json") is { } found)
         {
             files.names[Tokenizer] = found;
+        }
+
+        foreach (string role in recipe.Export == ExportFormats.None ? [] : Companions)
+        {
+            if (files.BesideWeights(role + ".json") is { } companion)
+            {
+                files.names[role] = companion;
+            }
         }
 
         return files;
@@ -97,11 +111,11 @@ internal sealed class RecipeFiles
         names[role] = name.Replace('\\', '/');
     }
 
-    private string? BesideWeights()
+    private string? BesideWeights(string file)
     {
         string weights = names[Weights];
         string folder = Directory.Exists(Path.Combine(project, weights)) ? weights : Path.GetDirectoryName(weights) ?? "";
-        string candidate = Path.Combine(folder, "tokenizer.json").Replace('\\', '/');
+        string candidate = Path.Combine(folder, file).Replace('\\', '/');
         return File.Exists(Path.Combine(project, candidate)) ? candidate : null;
     }
 }

@@ -191,6 +191,7 @@ internal sealed class ReconstructionPhase(IModelPipeline pipeline, PreparedRun r
             .Add("length", run.Recipe.Calibrate.SequenceLength)
             .Add("seed", run.Recipe.Seed)
             .Add("block", block.Path)
+            .Add("teacher", block.Settings.Teacher.ToString())
             .Add("steps", block.Settings.Steps)
             .Add("batch", block.Settings.BatchSize)
             .Add("schedule", block.Settings.Schedule.ToString())

@@ -21,24 +21,13 @@ internal sealed record TrainedBlock(
     IReadOnlyList<SolvedUnit> Before,
     IReadOnlyList<SolvedUnit> Others)
 {
-    /// <summary>Its calls in the run's model: the original's results, and the arguments when everything before it is compressed. The caller owns them.</summary>
+    /// <summary>Its calls in the run's model: the arguments when everything before it is compressed, and the original's results. The caller owns them.</summary>
     /// <exception cref="PipelineException">PDSL3007: the original's results cannot be aimed at.</exception>
     public IReadOnlyList<BlockSample> Samples(BlockCapture capture)
     {
         var place = Layers[0].Unit.Plan.Span;
-        var targets = capture.Outputs(Calls);
-        var prefix = new List<TemporaryWeight>();
-        List<object?[]> arguments;
-        try
-        {
-            prefix.AddRange(Before.Select(layer => new TemporaryWeight(layer.Unit.Layer, layer.Result.Weight, layer.Result.Bias)));
-            arguments = capture.Arguments(Calls, Path, place);
-        }
-        finally
-        {
-            prefix.ForEach(weight => weight.Dispose());
-        }
-
+        var arguments = Arguments(capture, place);
+        var targets = Settings.Teacher == TeacherInputs.Original ? capture.Outputs(Calls) : [.. arguments.Select(Answer)];
         List<BlockSample> samples = [.. arguments.Zip(targets, (given, wanted) => new BlockSample(given, wanted))];
         if (Problem(arguments.Count, targets) is { } problem)
         {
@@ -47,6 +36,27 @@ internal sealed record TrainedBlock(
         }
 
         return samples;
+    }
+
+    private List<object?[]> Arguments(BlockCapture capture, SourceSpan place)
+    {
+        var prefix = new List<TemporaryWeight>();
+        try
+        {
+            prefix.AddRange(Before.Select(layer => new TemporaryWeight(layer.Unit.Layer, layer.Result.Weight, layer.Result.Bias)));
+            return capture.Arguments(Calls, Path, place);
+        }
+        finally
+        {
+            prefix.ForEach(weight => weight.Dispose());
+        }
+    }
+
+    private IReadOnlyList<Tensor> Answer(object?[] arguments)
+    {
+        using var scope = NewDisposeScope();
+        using var noGradients = no_grad();
+        return BlockSample.KeptOutputsOf(Calls.Call([.. arguments.Select(CallValues.Copy)]));
     }
 
     private static string? Problem(int calls, List<IReadOnlyList<Tensor>> targets)

@@ -109,7 +109,7 @@ internal static class Worker
         RemoveStale(request.OutputDirectory, results);
         WriteLines(Path.Combine(folder, "inputs.list"), results.SelectMany(result => result.Inputs).Distinct().Order(StringComparer.Ordinal));
         WriteLines(Path.Combine(folder, "diagnostics.list"), observer.Diagnostics);
-        WriteLines(request.ArtifactsList, results.SelectMany(result => result.Files.Select(file => $"{file}|models/{result.Recipe}/{Path.GetFileName(file)}")));
+        WriteLines(request.ArtifactsList, results.SelectMany(result => result.Files.Select(file => $"{file}|models/{Path.GetRelativePath(request.OutputDirectory, file).Replace('\\', '/')}")));
     }
 
     private static void WriteLines(string path, IEnumerable<string> lines) =>

@@ -34,8 +34,8 @@ internal sealed class FlexRoundMatrix : ITrainableMatrix
         this.grid = new(grid.Scales.clone().DetachFromDisposeScope(), grid.Zeros?.clone().DetachFromDisposeScope());
         initial = grid.Scales.to(weight.dtype, copy: true).DetachFromDisposeScope();
         var zero = (grid.Zeros ?? zeros(1, 1, dtype: float64)).to(weight.dtype);
-        lowest = Spread(geometry.Lowest - zero).DetachFromDisposeScope();
-        highest = Spread(geometry.Highest - zero).DetachFromDisposeScope();
+        lowest = geometry.Spread(geometry.Lowest - zero).DetachFromDisposeScope();
+        highest = geometry.Spread(geometry.Highest - zero).DetachFromDisposeScope();
         LogScale = Leaf(zeros_like(initial));
         LogRows = Leaf(zeros(geometry.Rows, 1, dtype: weight.dtype));
         LogColumns = kernel > 1 ? Leaf(zeros(1, geometry.Columns / kernel, dtype: weight.dtype)) : null;
@@ -75,7 +75,7 @@ internal sealed class FlexRoundMatrix : ITrainableMatrix
     /// <summary>Ŵ [rows, columns], differentiable; the current dispose scope owns it.</summary>
     public Tensor Soft()
     {
-        var scale = Spread(Scale());
+        var scale = geometry.Spread(Scale());
         return scale * Steps(scale);
     }
 
@@ -87,10 +87,10 @@ internal sealed class FlexRoundMatrix : ITrainableMatrix
         using var scope = NewDisposeScope();
         using var noGradients = no_grad();
         var scales = Scale();
-        var codes = Steps(Spread(scales));
+        var codes = Steps(geometry.Spread(scales));
         if (grid.Zeros is not null)
         {
-            codes = codes + Spread(grid.Zeros);
+            codes = codes + geometry.Spread(grid.Zeros);
         }
 
         // float64 scales, which only the exact method has, are stored in float32.
@@ -133,11 +133,6 @@ internal sealed class FlexRoundMatrix : ITrainableMatrix
 
         var steps = weight / (scale * logarithm.exp());
         var rounded = steps + (steps.round() - steps).detach();
-        return where((rounded.detach() < lowest).logical_or(rounded.detach() > highest), rounded.detach().clamp(lowest, highest), rounded);
+        return rounded.clamp(lowest, highest);
     }
-
-    /// <summary>One value a scale made one a column, or what broadcasts to it.</summary>
-    private Tensor Spread(Tensor perGroup) => geometry.Granularity == Granularity.Group && perGroup.shape[1] > 1
-        ? perGroup.repeat_interleave(geometry.GroupLength, 1).narrow(1, 0, geometry.Columns)
-        : perGroup;
 }

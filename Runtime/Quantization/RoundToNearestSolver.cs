@@ -29,13 +29,12 @@ public sealed class RoundToNearestSolver : LayerSolver<Quantize>
     private static Grid Round(Dense dense, Quantize step, List<string> notes)
     {
         using var scope = NewDisposeScope();
-        var geometry = GridGeometry.For(step, dense.Rows, dense.Columns);
-        var rounded = RoundToNearest.Of(dense.Matrix, geometry, step.ScaleType == ScaleType.Float16 ? float16 : float32);
-        if (step.ScaleType == ScaleType.Float16 && rounded.Scales.to(float64).min().item<double>() < SmallestNormalHalf)
+        var grid = RoundToNearest.Store(dense.Matrix, step);
+        if (step.ScaleType == ScaleType.Float16 && grid.Scales.Materialize().min().item<float>() < SmallestNormalHalf)
         {
             notes.Add("some weights are so small that their float16 scales lose digits; 'scaleType: float32' keeps them");
         }
 
-        return Grid.Pack(geometry, rounded.Codes, rounded.Scales, rounded.Zeros);
+        return grid;
     }
 }

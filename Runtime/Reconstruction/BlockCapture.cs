@@ -17,7 +17,7 @@ internal sealed class BlockCapture(IModelPipeline pipeline, nn.Module model, Fun
     public List<IReadOnlyList<Tensor>> Outputs(ModuleCalls block)
     {
         var outputs = new List<IReadOnlyList<Tensor>>();
-        Run(block.WatchResult(result => outputs.Add([.. BlockSample.OutputsOf(result[0]).Select(tensor => tensor.clone().DetachFromDisposeScope())])));
+        Run(block.WatchResult(result => outputs.Add(BlockSample.KeptOutputsOf(result[0]))));
         return outputs;
     }
 

@@ -6,6 +6,9 @@ public sealed record ReconstructionSettings
     /// <summary>Whose outputs are held to the original's.</summary>
     public ReconstructionScope Scope { get; init; }
 
+    /// <summary>What the original block is given, to answer with the outputs that are aimed at.</summary>
+    public TeacherInputs Teacher { get; init; }
+
     /// <summary>Steps of training; 0 leaves the start as it is.</summary>
     public required int Steps { get; init; }
 
@@ -20,6 +23,16 @@ public sealed record ReconstructionSettings
 
     /// <summary>How often, evenly spread and the end included, the hard state is measured on all training samples so that the best one is kept.</summary>
     public int Checkpoints { get; init; } = 8;
+}
+
+/// <summary>What the original block is given.</summary>
+public enum TeacherInputs
+{
+    /// <summary>What reaches it in the original model, so that a block makes up for errors of those before it.</summary>
+    Original,
+
+    /// <summary>What reaches the compressed block, whose arguments are those of the original then.</summary>
+    Compressed,
 }
 
 /// <summary>How a learning rate runs over the steps.</summary>

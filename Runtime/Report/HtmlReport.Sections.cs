@@ -108,6 +108,22 @@ public static partial class HtmlReport
         }
     }
 
+    private static IEnumerable<object?> Exports(Manifest manifest)
+    {
+        if (manifest.Exports is not { Count: > 0 } exports)
+        {
+            yield break;
+        }
+
+        yield return Table("Files in the layouts of other programs", ["File", "Format", "Size", "Layers as codes"], exports.SelectMany(export => export.Files.Select(file => (IReadOnlyList<object>)
+            [file.Path, export.Format, Figures.Bytes(file.Bytes), Figures.Whole(export.Quantized.Count)])));
+        string[] remarks = [.. exports.SelectMany(export => export.Remarks().Select(sentence => $"{export.Format} {sentence}"))];
+        if (remarks.Length > 0)
+        {
+            yield return E("ul", remarks.Select(remark => E("li", remark)));
+        }
+    }
+
     private static IEnumerable<object?> Time(RunFacts facts, IReadOnlyList<ReportLayer> layers)
     {
         double total = facts.Seconds.Sum(phase => phase.Seconds);

@@ -22,6 +22,7 @@ public static partial class HtmlReport
             ("budget", "How the budget was spent", Budget(manifest)),
             ("layers", "Layers", Layers(manifest, layers)),
             ("spectra", "Where the cuts are", Spectra(layers)),
+            ("exports", "For other programs", Exports(manifest)),
             ("time", "Where the time went", Time(facts, layers)),
             ("provenance", "Provenance", Provenance(manifest)),
         ];

@@ -15,7 +15,7 @@ public static class MarkdownReport
     public static string Write(Manifest manifest, RunFacts facts)
     {
         var layers = ReportLayer.All(manifest, facts);
-        IEnumerable<string>[] parts = [Headline(manifest), Warnings(manifest), Worst(layers), Budget(manifest), Layers(layers), Provenance(manifest, facts, layers)];
+        IEnumerable<string>[] parts = [Headline(manifest), Warnings(manifest), Worst(layers), Budget(manifest), Layers(layers), Exports(manifest), Provenance(manifest, facts, layers)];
         var text = new StringBuilder();
         foreach (string line in parts.SelectMany(part => part))
         {
@@ -115,6 +115,34 @@ public static class MarkdownReport
 
         yield return "";
         yield return "</details>";
+        yield return "";
+    }
+
+    private static IEnumerable<string> Exports(Manifest manifest)
+    {
+        if (manifest.Exports is not { Count: > 0 } exports)
+        {
+            yield break;
+        }
+
+        yield return "### For other programs";
+        yield return "";
+        yield return "| Format | File | Size | Layers as codes |";
+        yield return "|---|---|--:|--:|";
+        foreach (var export in exports)
+        {
+            foreach (var file in export.Files)
+            {
+                yield return Row(Plain(export.Format), Code(file.Path), Figures.Bytes(file.Bytes), Figures.Whole(export.Quantized.Count));
+            }
+        }
+
+        yield return "";
+        foreach (var (format, sentence) in exports.SelectMany(export => export.Remarks().Select(sentence => (export.Format, sentence))))
+        {
+            yield return $"- {Plain(format)} {Plain(sentence)}";
+        }
+
         yield return "";
     }
 

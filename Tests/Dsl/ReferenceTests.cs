@@ -31,6 +31,11 @@ public sealed class ReferenceTests
         Documentation.CheckSection("reference.md", "evaluate", Table(RecipeCatalog.Evaluate, typeof(EvaluateAttribute)));
 
     [Fact]
+    public void Formats_of_export_are_described_as_they_are() =>
+        Documentation.CheckSection("reference.md", "export", "| format | C# | meaning |\n|---|---|---|\n" + string.Concat(Enum.GetNames<ExportFormats>().Select(name =>
+            $"| `{SettingDescriptor.Format(Enum.Parse<ExportFormats>(name))}` | `{nameof(ExportFormats)}.{name}` | {Documentation.Summary($"F:{typeof(ExportFormats).FullName}.{name}")} |\n")));
+
+    [Fact]
     public void Settings_of_a_recipe_have_a_row() =>
         RecipeCatalog.Recipe.Select(setting => $"| `{setting.Name}` | `[Recipe({setting.PropertyName} = ").ShouldAllBe(row => Reference().Contains(row));
 

@@ -77,6 +77,18 @@ public sealed class DiagnosticsTests
     }
 
     [Fact]
+    public void Exports_are_emitted_by_name_and_unknown_flags_refused()
+    {
+        string model = Models.Mlp.Replace("[Recipe(\"small-mlp\", ", "[Recipe(\"small-mlp\", Export = ExportFormats.Gptq | ExportFormats.Gguf, ");
+        var result = new GeneratorRun().Source("Mlp.cs", model).Run();
+        result.Diagnostics.ShouldBeEmpty();
+        result.CompilerProblems.ShouldBeEmpty();
+        string.Concat(result.Files.Values).ShouldContain("Export = global::PipelineDsl.ExportFormats.Gptq | global::PipelineDsl.ExportFormats.Gguf,");
+        new GeneratorRun().Source("Mlp.cs", model.Replace("ExportFormats.Gguf", "(ExportFormats)64")).Run()
+            .Diagnostics.ShouldHaveSingleItem().ShouldStartWith("Mlp.cs(9,31) PDSL1004: 'export' is 65; it must be one of none, gptq");
+    }
+
+    [Fact]
     public void Two_recipes_of_one_name_are_an_error_that_names_the_other_place()
     {
         var result = EmissionTests.Tiny().Recipe("z.recipe.yaml", Models.Tiny).Source("Mlp.cs", Models.Mlp.Replace("small-mlp", "TINY")).Run();

@@ -99,7 +99,8 @@ internal sealed class MappingReader
         return right ? given : null;
     }
 
-    private WrittenText? TextOf(string key, YamlNode value)
+    /// <summary>The text of a value that stands under a key; null, reported, when it is no text.</summary>
+    public WrittenText? TextOf(string key, YamlNode value)
     {
         if (value is YamlScalar { IsEmpty: false, Text.Length: > 0 } scalar)
         {

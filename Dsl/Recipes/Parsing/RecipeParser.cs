@@ -10,7 +10,7 @@ public sealed class RecipeParser
 {
     private const string Owner = "the recipe";
 
-    private static readonly string[] Keys = ["recipe", "version", "model", "weights", "tokenizer", "seed", "budget", "allocate", "calibrate", "evaluate", "extends", "steps"];
+    private static readonly string[] Keys = ["recipe", "version", "model", "weights", "tokenizer", "seed", "budget", "allocate", "calibrate", "evaluate", "export", "extends", "steps"];
 
     private readonly List<RecipeDiagnostic> diagnostics = [];
     private readonly SourceSpan start;
@@ -83,6 +83,7 @@ public sealed class RecipeParser
             Evaluate = ReadEvaluate(reader),
             Budget = ReadBudget(reader),
             Allocate = ReadSetting(reader, nameof(RecipeAttribute.Allocate)) is { } method ? new((AllocationMethod)method.Value, method.Span) : null,
+            Export = ReadExport(reader),
             Extends = reader.Text("extends"),
             Rules = steps is null ? default : new(new StepsReader(Report).Read(steps)),
             Span = span,
@@ -115,19 +116,49 @@ public sealed class RecipeParser
 
     private (object Value, SourceSpan Span)? ReadSetting(MappingReader reader, string property)
     {
-        var setting = RecipeCatalog.Recipe.First(known => known.PropertyName == property);
-        if (reader.Text(setting.Name) is not { } written)
-        {
-            return null;
-        }
+        var setting = SettingOf(property);
+        return reader.Text(setting.Name) is { } written && ReadValue(setting, written) is { } value ? (value, written.Span) : null;
+    }
 
+    private object? ReadValue(SettingDescriptor setting, WrittenText written)
+    {
         if (setting.TryParse(written.Text, out object value, out string problem))
         {
-            return (value, written.Span);
+            return value;
         }
 
         Report(DiagnosticIds.InvalidValue, problem, written.Span);
         return null;
+    }
+
+    private static SettingDescriptor SettingOf(string property) => RecipeCatalog.Recipe.First(known => known.PropertyName == property);
+
+    /// <summary>One format, or a list of them.</summary>
+    private WrittenExport? ReadExport(MappingReader reader)
+    {
+        var setting = SettingOf(nameof(RecipeAttribute.Export));
+        if (reader.Find(setting.Name) is not { } node)
+        {
+            return null;
+        }
+
+        var formats = ExportFormats.None;
+        foreach (var item in node is YamlSequence list ? list.Items : [node])
+        {
+            if (reader.TextOf(setting.Name, item) is not { } written || ReadValue(setting, written) is not ExportFormats format)
+            {
+                continue;
+            }
+
+            if (formats.HasFlag(format) && (format != ExportFormats.None || node is YamlSequence))
+            {
+                Report(DiagnosticIds.InvalidValue, format == ExportFormats.None ? $"'{written.Text}' has no place in a list of formats; drop it" : $"'{written.Text}' stands twice in '{setting.Name}'; keep one of them", written.Span);
+            }
+
+            formats |= format;
+        }
+
+        return new(formats, node.Span);
     }
 
     private Calibration? ReadCalibrate(MappingReader recipe)

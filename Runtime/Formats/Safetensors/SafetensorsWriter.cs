@@ -120,6 +120,12 @@ public static class SafetensorsWriter
             throw new InvalidOperationException($"tensor '{pending.Name}' was announced as {pending.Type} [{string.Join(", ", pending.Shape)}] but is {tensor.dtype} [{string.Join(", ", tensor.shape)}]");
         }
 
+        WriteBytes(stream, tensor);
+    }
+
+    /// <summary>Writes a tensor's values in its own dtype, row by row, in pieces of bounded size.</summary>
+    internal static void WriteBytes(Stream stream, Tensor tensor)
+    {
         using var detached = tensor.detach();
         using var local = detached.cpu();
         using var packed = local.contiguous();

@@ -2,8 +2,10 @@ using PipelineDsl.Diagnostics;
 using PipelineDsl.Recipes;
 using PipelineDsl.Runtime.Artifacts;
 using PipelineDsl.Runtime.Engine;
+using PipelineDsl.Runtime.Formats.Safetensors;
 using PipelineDsl.Runtime.Reconstruction;
 using TorchSharp;
+using TorchSharp.Modules;
 
 using static TorchSharp.torch;
 
@@ -150,6 +152,38 @@ public sealed class ReconstructionTests : IDisposable
     }
 
     [Fact]
+    public void Gradients_reach_a_table_through_lookups()
+    {
+        var step = Step();
+        step.Granularity = Granularity.Tensor;
+        var layer = project.NewRun().Execute(new PixelsPipeline(PixelsProject.Recipe(project, ("colours", [step])))).Manifest.Layers.Single();
+        layer.Facts["blockLossAfter"].ShouldBeLessThan(layer.Facts["blockLossBefore"]);
+    }
+
+    [Fact]
+    public void A_block_whose_arguments_cannot_be_kept_is_named_and_its_layers_can_be_trained_alone()
+    {
+        using (var model = new Cells())
+        {
+            SafetensorsWriter.Write(project.In("cells.safetensors"), model.state_dict());
+        }
+
+        CellsPipeline Pipeline(ReconstructionScope scope) => new(TwoLayersProject.Recipe(("**", [new FlexRound { Iterations = 2, Reconstruct = scope }])) with
+        {
+            Model = typeof(Cells).FullName!,
+            Weights = "cells.safetensors",
+            Evaluate = null,
+        });
+        var failure = Should.Throw<PipelineException>(() => project.NewRun().Execute(Pipeline(ReconstructionScope.Block)));
+        failure.Diagnostic.Id.ShouldBe(DiagnosticIds.LayerFailed);
+        failure.Diagnostic.Span.Line.ShouldBe(10);
+        failure.Message.ShouldBe("block 'cells.0' cannot be reconstructed, for one of its arguments is of no kind that can be given to it again: a value of type 'Memory' cannot be kept and passed again; say 'reconstruct: layer'");
+        var run = project.NewRun();
+        run.Execute(Pipeline(ReconstructionScope.Layer));
+        Blocks(run).ShouldBe(["cells.0.fc"]);
+    }
+
+    [Fact]
     public void Layers_of_a_block_must_agree_about_its_training()
     {
         var longer = Step();
@@ -207,6 +241,36 @@ public sealed class ReconstructionTests : IDisposable
         }
 
         return seen!;
+    }
+
+    /// <summary>A model whose block takes an object of its own.</summary>
+    private sealed class Cells : nn.Module<Tensor, Tensor>
+    {
+        private readonly ModuleList<Cell> cells = nn.ModuleList(new Cell());
+
+        public Cells()
+            : base(nameof(Cells)) => RegisterComponents();
+
+        public override Tensor forward(Tensor input) => cells[0].call(input, new());
+    }
+
+    private sealed class Cell : nn.Module<Tensor, Memory, Tensor>
+    {
+        private readonly Linear fc = nn.Linear(24, 5);
+
+        public Cell()
+            : base(nameof(Cell)) => RegisterComponents();
+
+        public override Tensor forward(Tensor x, Memory memory) => fc.call(x);
+    }
+
+    private sealed class Memory;
+
+    private sealed class CellsPipeline(Recipe recipe) : ModelPipeline<Cells>
+    {
+        public override Recipe Recipe { get; } = recipe;
+
+        public override Cells CreateModel() => new();
     }
 
     private sealed class Killed(CancellationTokenSource stop, string last) : IRunObserver

@@ -62,6 +62,9 @@ internal sealed class GoldenFile
         return new(File.ReadAllBytes(Path.Combine(folder, method + ".safetensors")));
     }
 
+    /// <summary>Any safetensors file.</summary>
+    public static GoldenFile Read(string path) => new(File.ReadAllBytes(path));
+
     public bool Has(string name) => entries.ContainsKey(name);
 
     public double Scalar(string name)

@@ -6,7 +6,7 @@ public sealed class FlexRoundTests(ITestOutputHelper output)
     [Fact]
     public void Every_block_loses_less_than_rounded_to_nearest_on_data_it_was_trained_on_and_on_held_out_data()
     {
-        var manifest = StoryModel.Stories260K(StoryFiles.Folder).Compress(new FlexRound { Bits = 3, Iterations = 24, LearningRate = 0.01 }, samples: 32);
+        var manifest = StoryModel.Stories260K(StoryFiles.Folder).Compress(new FlexRound { Bits = 3, Iterations = 24 }, samples: 32);
         foreach (var layer in manifest.Layers.Where(layer => layer.Path.EndsWith("q_proj", StringComparison.Ordinal)))
         {
             output.WriteLine($"{layer.Path}: {layer.Facts["blockLossRounded"]:g4} -> {layer.Facts["blockLossAfter"]:g4}, held out {layer.Facts["heldOutRounded"]:g4} -> {layer.Facts["heldOutAfter"]:g4}");

@@ -1,0 +1,143 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using PipelineDsl.Runtime.Numerics;
+using PipelineDsl.Runtime.Weights;
+using TorchSharp;
+
+using static TorchSharp.torch;
+
+namespace PipelineDsl.Runtime.Quantization;
+
+/// <summary>The arithmetic of <see cref="RoundToNearest"/>, row by row in float64 without a tensor of that size.</summary>
+/// <param name="geometry">The grid.</param>
+/// <param name="scaleType">The dtype that scales are rounded to: float16, float32 or float64.</param>
+internal sealed class NearestRows(GridGeometry geometry, ScalarType scaleType)
+{
+    private readonly int columns = (int)geometry.Columns;
+    private readonly int length = (int)geometry.GroupLength;
+    private readonly int groups = (int)geometry.ScaleShape[1];
+    private readonly double[] values = new double[geometry.Columns];
+
+    /// <summary>Scales in the grid's scale shape, row after row.</summary>
+    public double[] Scales { get; } = new double[geometry.ScaleShape[0] * geometry.ScaleShape[1]];
+
+    /// <summary>Zero points in the same order; zero for signed codes.</summary>
+    public double[] Zeros { get; } = new double[geometry.ScaleShape[0] * geometry.ScaleShape[1]];
+
+    /// <summary>The largest scale before it was rounded.</summary>
+    public double LargestScale { get; private set; }
+
+    /// <summary>Whether all values and all rounded scales are finite.</summary>
+    public bool IsFinite { get; private set; } = true;
+
+    /// <summary>Chooses scales and computes codes; stops at the first scale that is not finite.</summary>
+    /// <param name="weight">[rows, columns] float32 or float64, contiguous, on the CPU.</param>
+    /// <param name="codes">[rows, columns] int16, contiguous.</param>
+    public void Round(Tensor weight, Tensor codes)
+    {
+        if (geometry.Granularity == Granularity.Tensor)
+        {
+            ChooseOne(weight);
+        }
+
+        foreach (var (first, count) in RowBlocks.Of(geometry.Rows, geometry.Columns))
+        {
+            using var block = weight.narrow(0, first, count);
+            using var target = codes.narrow(0, first, count);
+            RoundBlock(block, (int)first, MemoryMarshal.Cast<byte, short>(target.bytes));
+        }
+    }
+
+    private void RoundBlock(Tensor block, int firstRow, Span<short> codes)
+    {
+        for (int row = 0; row < block.shape[0] && IsFinite; row++)
+        {
+            Read(block, row);
+            var target = codes.Slice(row * columns, columns);
+            for (int group = 0; group < groups && IsFinite; group++)
+            {
+                int first = group * length;
+                var span = values.AsSpan(first, Math.Min(length, columns - first));
+                int index = 0;
+                if (geometry.Granularity != Granularity.Tensor)
+                {
+                    index = ((firstRow + row) * groups) + group;
+                    var (low, high) = Range(span);
+                    Choose(index, Math.Min(low, 0), Math.Max(high, 0));
+                }
+
+                Codes(span, target.Slice(first, span.Length), Scales[index], Zeros[index], geometry.Lowest, geometry.Highest);
+            }
+        }
+    }
+
+    private void ChooseOne(Tensor weight)
+    {
+        double lowest = 0;
+        double highest = 0;
+        foreach (var (first, count) in RowBlocks.Of(geometry.Rows, geometry.Columns))
+        {
+            using var block = weight.narrow(0, first, count);
+            for (int row = 0; row < count; row++)
+            {
+                Read(block, row);
+                var (low, high) = Range(values);
+                (lowest, highest) = (Math.Min(lowest, low), Math.Max(highest, high));
+            }
+        }
+
+        Choose(0, lowest, highest);
+    }
+
+    private void Choose(int index, double low, double high)
+    {
+        double exact = geometry.Signed ? Math.Max(-low, high) / geometry.Highest : (high - low) / geometry.Highest;
+        double scale = scaleType == float16 ? (double)(Half)(float)exact : scaleType == float32 ? (float)exact : exact;
+        scale = scale == 0 ? 1 : scale;
+        LargestScale = Math.Max(LargestScale, exact);
+        IsFinite &= double.IsFinite(scale);
+        Scales[index] = scale;
+        Zeros[index] = geometry.Signed ? 0 : Math.Clamp(Math.Round(-low / scale), geometry.Lowest, geometry.Highest);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void Read(Tensor block, int row)
+    {
+        int start = row * columns;
+        if (block.dtype == float64)
+        {
+            MemoryMarshal.Cast<byte, double>(block.bytes).Slice(start, columns).CopyTo(values);
+            return;
+        }
+
+        var source = MemoryMarshal.Cast<byte, float>(block.bytes).Slice(start, columns);
+        for (int i = 0; i < source.Length; i++)
+        {
+            values[i] = source[i];
+        }
+    }
+
+    /// <summary>The smallest and largest value; NaN when one is.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static (double Low, double High) Range(ReadOnlySpan<double> values)
+    {
+        double low = values[0];
+        double high = values[0];
+        foreach (double value in values)
+        {
+            low = Math.Min(low, value);
+            high = Math.Max(high, value);
+        }
+
+        return (low, high);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Codes(ReadOnlySpan<double> values, Span<short> codes, double scale, double zero, double lowest, double highest)
+    {
+        for (int i = 0; i < values.Length; i++)
+        {
+            codes[i] = (short)Math.Min(Math.Max(Math.Round(values[i] / scale) + zero, lowest), highest);
+        }
+    }
+}

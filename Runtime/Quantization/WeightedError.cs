@@ -1,0 +1,34 @@
+using PipelineDsl.Runtime.Numerics;
+
+using static TorchSharp.torch;
+
+namespace PipelineDsl.Runtime.Quantization;
+
+/// <summary>The squared error of a layer's outputs on the calibration data, as a share of their energy.</summary>
+internal static class WeightedError
+{
+    /// <summary>tr(Δ G Δᵀ) / tr(W G Wᵀ), Δ = W − W'; 0 when nothing differs, infinity when only the outputs of W are zero.</summary>
+    /// <param name="exact">W [rows, columns].</param>
+    /// <param name="approximation">W' [rows, columns].</param>
+    /// <param name="gram">G = Σ x xᵀ [columns, columns] float64.</param>
+    public static double Of(Tensor exact, Tensor approximation, Tensor gram)
+    {
+        double error = Energy(exact, approximation, gram);
+        return error == 0 ? 0 : error / Energy(exact, null, gram);
+    }
+
+    /// <summary>tr(Δ G Δᵀ) with Δ = W − W', or W alone.</summary>
+    public static double Energy(Tensor exact, Tensor? approximation, Tensor gram)
+    {
+        double sum = 0;
+        foreach (var (first, count) in RowBlocks.Of(exact.shape[0], exact.shape[1]))
+        {
+            using var scope = NewDisposeScope();
+            var rows = exact.narrow(0, first, count).to(float64);
+            rows = approximation is null ? rows : rows - approximation.narrow(0, first, count);
+            sum += (rows.mm(gram) * rows).sum().item<double>();
+        }
+
+        return sum;
+    }
+}
