@@ -26,8 +26,9 @@ public sealed record GptqRounding(Tensor Codes, Tensor Scales, Tensor Zeros, Ten
     /// <param name="weight">W [rows, columns].</param>
     /// <param name="hessian">H = 2/N Σ x xᵀ [columns, columns] float64; another factor changes the loss alone.</param>
     /// <param name="settings">Grid, damping and order.</param>
+    /// <param name="grid">Scales and zero points [rows, groups] float64 to round with, for groups that are static; null for those of the settings.</param>
     /// <exception cref="InvalidOperationException">Weight or H hold NaN or infinity, or a scale does not fit its dtype.</exception>
-    public static GptqRounding Of(Tensor weight, Tensor hessian, GptqSettings settings)
+    public static GptqRounding Of(Tensor weight, Tensor hessian, GptqSettings settings, (Tensor Scales, Tensor Zeros)? grid = null)
     {
         using var scope = NewDisposeScope();
         MatrixChecks.RequireFinite(weight, "the weight");
@@ -42,7 +43,7 @@ public sealed record GptqRounding(Tensor Codes, Tensor Scales, Tensor Zeros, Ten
         var order = ordered ? h.diagonal().sort(descending: true, stable: true).Indices : arange(columns, dtype: int64);
         bool original = settings.StaticGroups || !ordered || settings.Grid.Granularity != Granularity.Group;
         long length = settings.Grid.GroupLength;
-        var fixedGrid = settings.StaticGroups || settings.Grid.Granularity == Granularity.Tensor ? RoundingGrid.Of(Cut(work, length), settings) : default((Tensor Scales, Tensor Zeros)?);
+        var fixedGrid = grid ?? (settings.StaticGroups || settings.Grid.Granularity == Granularity.Tensor ? RoundingGrid.Of(Cut(work, length), settings) : default((Tensor Scales, Tensor Zeros)?));
         if (ordered)
         {
             work = work.index_select(1, order).contiguous();

@@ -12,12 +12,15 @@ namespace PipelineDsl.Runtime.Quantization;
 /// <remarks>
 /// Facts: <c>rank</c>, <c>bitsPerWeight</c>, <c>alpha</c>, <c>beta</c>, <c>bestSmoothing</c>, <c>bestIteration</c>, <c>iterations</c>; squared output errors on the sample as shares of ‖Y‖²:
 /// <c>outputError</c> of the result, <c>roundedOutputError</c> of weights and inputs rounded alone, <c>smoothedOutputError</c> of the best smoothing without a branch, <c>smoothingError.i</c> of every
-/// candidate and <c>iterationError.i</c>; <c>relativeError</c> of the stored weight. Spectrum: of what the branch approximates.
+/// candidate and <c>iterationError.i</c>, <c>nearestOutputError</c> where GPTQ rounded in the end; <c>relativeError</c> of the stored weight. Spectrum: of what the branch approximates.
 /// </remarks>
 public sealed class SvdQuantSolver : LayerSolver<SvdQuant>
 {
+    private const double GptqDamping = 0.01;
+    private const int GptqBlock = 128;
+
     /// <inheritdoc/>
-    public override int Version => 1;
+    public override int Version => 2;
 
     /// <inheritdoc/>
     protected override LayerSolution Solve(LayerProblem problem, SvdQuant step)
@@ -41,17 +44,46 @@ public sealed class SvdQuantSolver : LayerSolver<SvdQuant>
         var grids = FourBitGrids.Of(step, step.ScaleType == ScaleType.Float16 ? float16 : float32);
         var search = new SvdQuantSearch(weight, samples, problem.Statistics.InputMagnitudes!.Largest + step.InputShift, grids, step, problem.Seed);
         var result = search.Run();
-        var expression = Store(result, grids, step);
         var facts = Facts(search, result, grids);
+        var expression = Store(result, Rest(result, grids, step, facts, notes), grids, step);
         facts["rank"] = step.Rank;
         facts["bitsPerWeight"] = 8.0 * expression.Bytes / weight.numel();
         facts["relativeError"] = MatrixChecks.RelativeError(stored, expression.Materialize());
         return new(expression, null, facts, result.Branch.Spectrum, notes);
     }
 
-    private static Expression Store(SvdQuantResult result, FourBitGrids grids, SvdQuant step)
+    /// <summary>What the branch leaves, on its grid; the caller owns it.</summary>
+    private static Expression Rest(SvdQuantResult result, FourBitGrids grids, SvdQuant step, Dictionary<string, double> facts, List<string> notes)
     {
-        Expression rounded = grids.Store(result.Residual);
+        if (step.Rounding == ResidualRounding.Nearest)
+        {
+            return grids.Store(result.Residual);
+        }
+
+        using var scope = NewDisposeScope();
+        var layer = result.Layer;
+        var (rest, seen) = (result.Residual, layer.RoundedInputs);
+        var geometry = new GridGeometry(rest.shape[0], rest.shape[1], grids.Weights.Bits, Signed: true, Granularity.Group, grids.Weights.GroupSize);
+        var settings = new GptqSettings(geometry, grids.RealType, GptqDamping, GptqBlock, ActivationOrder: true, StaticGroups: true);
+
+        // The step max/7 of the search: the usual 2 max/15 cuts off the largest value of every group.
+        var scales = grids.Quantize(rest).Codes.Scales;
+        var rounding = GptqRounding.Of(rest, seen.mT.mm(seen) * (2.0 / seen.shape[0]), settings, (scales, full_like(scales, -geometry.Lowest)));
+        double nearest = layer.Error(result.Branch, grids.Round(rest));
+        double spread = layer.Error(result.Branch, rounding.Dequantize());
+        facts["nearestOutputError"] = facts["outputError"];
+        if (spread <= nearest)
+        {
+            facts["outputError"] *= nearest > 0 ? spread / nearest : 1;
+            return rounding.Store(settings);
+        }
+
+        notes.Add("GPTQ has a larger output error here than rounding to nearest, which is kept");
+        return grids.Store(rest);
+    }
+
+    private static Expression Store(SvdQuantResult result, Expression rounded, FourBitGrids grids, SvdQuant step)
+    {
         rounded = grids.Inputs is { } inputs ? new QuantizedInputs(inputs, rounded, result.Layer.Offset?.to(grids.RealType)) : rounded;
         rounded = step.Smoothing == SmoothingFamily.None ? rounded : new Scaled(null, rounded, result.Layer.Reciprocal.to(grids.RealType));
         return result.Branch.Stored is { } factors ? new Sum(new Product(new Dense(factors.B), new Dense(factors.A)), rounded) : rounded;

@@ -29,6 +29,7 @@ public sealed class SvdQuantTests
         Expect(new() { ActivationBits = 8, Format = FourBitFormat.Nvfp4 }, DiagnosticIds.ContradictorySettings, "'format: nvfp4'");
         Expect(new() { ActivationBits = 8, InputShift = 1 }, DiagnosticIds.ContradictorySettings, "unsigned codes");
         Expect(new() { Format = FourBitFormat.Nvfp4, InputShift = 1 }, DiagnosticIds.ContradictorySettings, "unsigned codes");
+        Expect(new() { Format = FourBitFormat.Nvfp4, Rounding = ResidualRounding.Gptq }, DiagnosticIds.ContradictorySettings, "works on integers");
         Expect(new() { Alpha = 0.3 }, DiagnosticIds.ContradictorySettings, "'alpha' has no meaning with 'smoothing: both'", nameof(SvdQuant.Alpha));
         Expect(new() { Smoothing = SmoothingFamily.Fixed }, DiagnosticIds.ContradictorySettings, "'smoothingSteps' has no meaning", nameof(SvdQuant.SmoothingSteps));
         Expect(new() { Smoothing = SmoothingFamily.None }, DiagnosticIds.ContradictorySettings, "'beta' has no meaning", nameof(SvdQuant.Beta));

@@ -34,6 +34,9 @@ public sealed class SvdQuant : Step
     /// <summary>The grid of the weight, and of inputs of 4 bits.</summary>
     public FourBitFormat Format { get; set; }
 
+    /// <summary>How the rest that the branch leaves is rounded in the end; the search rounds to nearest.</summary>
+    public ResidualRounding Rounding { get; set; }
+
     /// <summary>Consecutive values of a row, or of an input, that share one scale; 0 is 64 for int4 and 16 for nvfp4.</summary>
     [Within(2, int.MaxValue)]
     public int GroupSize { get; set; }
@@ -93,6 +96,11 @@ public sealed class SvdQuant : Step
         foreach (var problem in CheckInputs())
         {
             yield return problem;
+        }
+
+        if (Rounding == ResidualRounding.Gptq && Format == FourBitFormat.Nvfp4)
+        {
+            yield return new(DiagnosticIds.ContradictorySettings, nameof(Rounding), "'rounding: gptq' works on integers; use 'format: int4' or 'rounding: nearest'");
         }
 
         foreach (string setting in IdleSettings.Where(given.Contains))
@@ -164,6 +172,16 @@ public enum FourBitFormat
 
     /// <summary>Floats (e2m1) with scales of 8 bits (e4m3) and one for the matrix.</summary>
     Nvfp4,
+}
+
+/// <summary>How <see cref="SvdQuant"/> rounds what its branch leaves.</summary>
+public enum ResidualRounding
+{
+    /// <summary>Each value by itself.</summary>
+    Nearest,
+
+    /// <summary>Column by column, each one's error spread over those that follow (GPTQ, arXiv:2210.17323), where that has the smaller output error; codes are from −8 to 7.</summary>
+    Gptq,
 }
 
 /// <summary>Smoothing vectors to try, all with none first.</summary>

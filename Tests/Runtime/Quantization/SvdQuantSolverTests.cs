@@ -27,6 +27,7 @@ public sealed class SvdQuantSolverTests
         ["inputs as they are"] = With(step => step.ActivationBits = 0),
         ["inputs of 8 bits"] = With(step => step.ActivationBits = 8),
         ["shifted inputs"] = With(step => step.InputShift = 80),
+        ["gptq"] = With(step => (step.Rounding, step.ActivationBits, step.Rank) = (ResidualRounding.Gptq, 0, 0)),
         ["compensating"] = With(step => step.Compensate = true),
         ["full rank"] = With(step => step.Rank = (int)Rows),
         ["groups that do not divide"] = With(step => step.GroupSize = 7),
@@ -124,6 +125,24 @@ public sealed class SvdQuantSolverTests
     {
         var solution = Solve(Problem(), With(step => step.InputShift = 0.01));
         solution.Notes.ShouldHaveSingleItem().ShouldContain("is cut off");
+    }
+
+    [Fact]
+    public void Gptq_is_taken_only_where_it_is_no_worse()
+    {
+        // Without a branch that was fitted to rounding to nearest, GPTQ wins.
+        var taken = Solve(Problem(), With(step => (step.Rounding, step.ActivationBits, step.Rank) = (ResidualRounding.Gptq, 0, 0)));
+        taken.Facts["outputError"].ShouldBeLessThan(taken.Facts["nearestOutputError"]);
+        taken.Notes.ShouldBeEmpty();
+
+        var fitted = Solve(Problem(), With(step => step.Rounding = ResidualRounding.Gptq));
+        fitted.Facts["outputError"].ShouldBeLessThanOrEqualTo(fitted.Facts["nearestOutputError"]);
+        fitted.Notes.Count.ShouldBe(fitted.Facts["outputError"] == fitted.Facts["nearestOutputError"] ? 1 : 0);
+        fitted.Facts["nearestOutputError"].ShouldBe(Solve(Problem(), Small()).Facts["outputError"]);
+
+        // Nothing is left to gain: a weight of zeros.
+        var nothing = Solve(Problem(zeros(Rows, Columns, dtype: float64)), With(step => step.Rounding = ResidualRounding.Gptq));
+        nothing.Facts["outputError"].ShouldBe(0);
     }
 
     [Fact]
