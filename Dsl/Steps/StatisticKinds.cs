@@ -33,6 +33,9 @@ public enum StatisticKinds
     /// <summary>Mean over samples of the L2 norm over tokens of each input channel (BitStack).</summary>
     InputNorms = 128,
 
+    /// <summary>Squared loss gradients of every weight, summed over samples: as large as the weight itself.</summary>
+    FisherDiagonal = 256,
+
     /// <summary>Input vectors themselves, a uniform sample of bounded size (methods that quantise inputs or train).</summary>
     InputSamples = 512,
 }

@@ -14,6 +14,7 @@ internal static class StatisticsFile
     private const string FisherCount = "fisher.count";
     private const string FisherRows = "fisher.rows";
     private const string FisherColumns = "fisher.columns";
+    private const string FisherDiagonal = "fisher.diagonal";
     private const string Gram = "gram";
     private const string InputSum = "sum";
     private const string Norms = "norms";
@@ -61,6 +62,11 @@ internal static class StatisticsFile
             tensors.Add(FisherColumns, fisher.Columns);
         }
 
+        if (statistics.FisherDiagonal is { } diagonal)
+        {
+            tensors.Add(FisherDiagonal, diagonal);
+        }
+
         if (statistics.AccessCounts is { } counts)
         {
             tensors.Add(Access, counts);
@@ -82,6 +88,7 @@ internal static class StatisticsFile
             InputNorms = file.Contains(Norms) ? file.Read(Norms) : null,
             InputSamples = file.Contains(Samples) ? file.Read(Samples) : null,
             Fisher = file.Contains(FisherRows) ? new(file.Read(FisherCount)[0].item<long>(), file.Read(FisherRows), file.Read(FisherColumns)) : null,
+            FisherDiagonal = file.Contains(FisherDiagonal) ? file.Read(FisherDiagonal) : null,
             AccessCounts = file.Contains(Access) ? file.Read(Access) : null,
         };
     }

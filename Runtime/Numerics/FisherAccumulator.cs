@@ -2,13 +2,21 @@ using static TorchSharp.torch;
 
 namespace PipelineDsl.Runtime.Numerics;
 
-/// <summary>Row and column sums of the empirical Fisher information E[(∂L/∂W)²] (FWSVD, arXiv:2207.00112), one backward pass at a time in O(m + n) memory.</summary>
+/// <summary>
+/// Row and column sums of the empirical Fisher information E[(∂L/∂W)²] (FWSVD, arXiv:2207.00112), one backward pass at a time in O(m + n) memory; on request its whole diagonal,
+/// which takes as much as the weight.
+/// </summary>
 /// <param name="rows">m.</param>
 /// <param name="columns">n.</param>
-public sealed class FisherAccumulator(long rows, long columns) : IDisposable
+/// <param name="diagonal">Whether every entry is kept.</param>
+public sealed class FisherAccumulator(long rows, long columns, bool diagonal = false) : IDisposable
 {
     private readonly Tensor rowSums = zeros(rows, dtype: float64).DetachFromDisposeScope();
     private readonly Tensor columnSums = zeros(columns, dtype: float64).DetachFromDisposeScope();
+
+    /// <summary>Σ (∂L/∂W)² over backward passes [m, n] float32, owned by the accumulator; null unless asked for.</summary>
+    /// <remarks>A sum and no mean: those who read it care for proportions only (SqueezeLLM, arXiv:2306.07629; LQ-LoRA, arXiv:2311.12023).</remarks>
+    public Tensor? Diagonal { get; } = diagonal ? zeros(rows, columns, dtype: float32).DetachFromDisposeScope() : null;
 
     /// <summary>Number of gradients so far.</summary>
     public long Count { get; private set; }
@@ -23,6 +31,7 @@ public sealed class FisherAccumulator(long rows, long columns) : IDisposable
         var squares = gradient.detach().reshape(rows, columns).to(float64).square();
         rowSums.add_(squares.sum(1));
         columnSums.add_(squares.sum([0]));
+        Diagonal?.add_(squares.to(float32));
         Count++;
     }
 
@@ -39,6 +48,7 @@ public sealed class FisherAccumulator(long rows, long columns) : IDisposable
     {
         rowSums.Dispose();
         columnSums.Dispose();
+        Diagonal?.Dispose();
     }
 
     private Tensor Mean(Tensor sums) => Count > 0 ? sums / Count : throw new InvalidOperationException("no gradient reached the layer");

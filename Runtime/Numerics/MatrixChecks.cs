@@ -21,7 +21,13 @@ public static class MatrixChecks
     /// <summary>‖W − W'‖_F / ‖W‖_F in float64; 0 when both are zero, infinity when only W is.</summary>
     /// <param name="exact">W [rows, columns].</param>
     /// <param name="approximation">W' [rows, columns].</param>
-    public static double RelativeError(Tensor exact, Tensor approximation)
+    public static double RelativeError(Tensor exact, Tensor approximation) => Math.Sqrt(WeightedError(exact, approximation, null));
+
+    /// <summary>Σ F (W − W')² / Σ F W² in float64; 0 when both sums are zero, infinity when only the second is.</summary>
+    /// <param name="exact">W [rows, columns].</param>
+    /// <param name="approximation">W' [rows, columns].</param>
+    /// <param name="weights">F [rows, columns], not negative; null for ones.</param>
+    public static double WeightedError(Tensor exact, Tensor approximation, Tensor? weights)
     {
         double difference = 0;
         double whole = 0;
@@ -29,10 +35,11 @@ public static class MatrixChecks
         {
             using var scope = NewDisposeScope();
             var w = exact.narrow(0, first, count).to(float64);
-            difference += (w - approximation.narrow(0, first, count)).square().sum().item<double>();
-            whole += w.square().sum().item<double>();
+            var f = weights?.narrow(0, first, count).to(float64) ?? ones(1, dtype: float64);
+            difference += (f * (w - approximation.narrow(0, first, count)).square()).sum().item<double>();
+            whole += (f * w.square()).sum().item<double>();
         }
 
-        return difference == 0 ? 0 : Math.Sqrt(difference / whole);
+        return difference == 0 ? 0 : difference / whole;
     }
 }

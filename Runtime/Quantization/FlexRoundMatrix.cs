@@ -1,3 +1,4 @@
+using PipelineDsl.Runtime.Reconstruction;
 using PipelineDsl.Runtime.Weights;
 using TorchSharp;
 
@@ -10,7 +11,7 @@ namespace PipelineDsl.Runtime.Quantization;
 /// s₁ = initial scale · e^d₁, so that the start is exactly the initial grid. With <see cref="FlexRoundForm.Lrq"/>, D = L U + r + c (arXiv:2407.11534), where r is what d₃ is otherwise.
 /// s₁ is rounded to its stored dtype, straight through, so that what is trained is what is stored. Zero points stay.
 /// </remarks>
-internal sealed class FlexRoundMatrix : IDisposable
+internal sealed class FlexRoundMatrix : ITrainableMatrix
 {
     private readonly Tensor weight;
     private readonly GridGeometry geometry;
@@ -77,6 +78,8 @@ internal sealed class FlexRoundMatrix : IDisposable
         var scale = geometry.Spread(Scale());
         return scale * Steps(scale);
     }
+
+    Expression ITrainableMatrix.Harden() => Harden();
 
     /// <summary>The grid as it would be stored now; the caller owns it.</summary>
     public Grid Harden()

@@ -11,7 +11,7 @@ namespace PipelineDsl.Runtime.Quantization;
 public sealed class RoundToNearestSolver : LayerSolver<Quantize>
 {
     /// <summary>The smallest normal float16: smaller scales are stored with fewer digits.</summary>
-    private const double SmallestNormalHalf = 6.103515625e-05;
+    internal const double SmallestNormalHalf = 6.103515625e-05;
 
     /// <inheritdoc/>
     public override int Version => 1;

@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace PipelineDsl.Runtime.Statistics;
 
-/// <summary>What calibration learned about one layer; only what was asked for is there. All tensors are on the CPU and, but for samples, float64.</summary>
+/// <summary>What calibration learned about one layer; only what was asked for is there. All tensors are on the CPU and, unless they say otherwise, float64.</summary>
 /// <remarks>Tensors of <see cref="InputMoments"/>, <see cref="Covariances"/>, <see cref="InputNorms"/> and <see cref="InputSamples"/> may be shared between layers that read the same input.</remarks>
 public sealed class LayerStatistics
 {
@@ -26,6 +26,9 @@ public sealed class LayerStatistics
 
     /// <summary>Sums of squared gradients.</summary>
     public FisherSums? Fisher { get; init; }
+
+    /// <summary>Squared gradients of every weight, summed over backward passes [rows, columns] float32.</summary>
+    public Tensor? FisherDiagonal { get; init; }
 
     /// <summary>How often each row of a table was looked up [rows].</summary>
     public Tensor? AccessCounts { get; init; }

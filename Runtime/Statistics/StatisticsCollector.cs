@@ -20,6 +20,8 @@ internal sealed class StatisticsCollector : IDisposable
     private const StatisticKinds AnySum = StatisticKinds.InputMoments | StatisticKinds.InputMagnitudes | StatisticKinds.InputNorms | StatisticKinds.InputSamples |
         StatisticKinds.ContextCovariance | StatisticKinds.ContextCovarianceSignedMax | StatisticKinds.ContextCovarianceUnscaled;
 
+    private const StatisticKinds AnyGradient = StatisticKinds.Fisher | StatisticKinds.FisherDiagonal;
+
     private const StatisticKinds AnyInput = AnySum | StatisticKinds.AccessCounts;
 
     private readonly IModelPipeline pipeline;
@@ -227,7 +229,7 @@ internal sealed class StatisticsCollector : IDisposable
 
     private void CollectFisher(IEnumerable<Batch> batches, CancellationToken cancellation)
     {
-        var layers = LayersThatNeed(StatisticKinds.Fisher).ToList();
+        var layers = LayersThatNeed(AnyGradient).ToList();
         if (layers.Count == 0)
         {
             return;
@@ -270,7 +272,7 @@ internal sealed class StatisticsCollector : IDisposable
 
             if (!fisher.TryGetValue(layer.Path, out var sums))
             {
-                fisher[layer.Path] = sums = new FisherAccumulator(layer.Shape!.Rows, layer.Shape.Columns);
+                fisher[layer.Path] = sums = new FisherAccumulator(layer.Shape!.Rows, layer.Shape.Columns, needs[layer.Path].HasFlag(StatisticKinds.FisherDiagonal));
             }
 
             sums.Add(gradient.flatten(1));
@@ -285,7 +287,7 @@ internal sealed class StatisticsCollector : IDisposable
         {
             bool reached = ((need & AnySum) == 0 || inputs.ContainsKey(path)) &&
                 ((need & StatisticKinds.AccessCounts) == 0 || accesses.ContainsKey(path)) &&
-                ((need & StatisticKinds.Fisher) == 0 || fisher.ContainsKey(path));
+                ((need & AnyGradient) == 0 || fisher.ContainsKey(path));
             if (!reached)
             {
                 throw new PipelineException(DiagnosticIds.LayerNotReached, $"calibration never reached '{path}': the model does not use it, or calls 'forward' on it where hooks need 'call'", span);
@@ -298,7 +300,8 @@ internal sealed class StatisticsCollector : IDisposable
                 Covariances = inputs.GetValueOrDefault(path)?.Covariances ?? new Dictionary<StatisticKinds, Tensor>(),
                 InputNorms = inputs.GetValueOrDefault(path)?.Norms,
                 InputSamples = inputs.GetValueOrDefault(path)?.Samples,
-                Fisher = fisher.TryGetValue(path, out var sums) ? new(sums.Count, sums.Rows(), sums.Columns()) : null,
+                Fisher = need.HasFlag(StatisticKinds.Fisher) && fisher[path] is var sums ? new(sums.Count, sums.Rows(), sums.Columns()) : null,
+                FisherDiagonal = fisher.GetValueOrDefault(path)?.Diagonal?.alias(),
                 AccessCounts = accesses.GetValueOrDefault(path)?.Counts.alias(),
             };
         }

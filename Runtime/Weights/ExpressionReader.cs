@@ -34,6 +34,7 @@ internal static class ExpressionReader
             "scaled" => Scaled.Read(description),
             "shifted" => Shifted.Read(description),
             "signLowRank" => SignLowRank.Read(description),
+            "sparse" => Sparse.Read(description),
             "spatial" => SpatialKernel.Read(description),
             "sum" => Sum.Read(description),
             var form => throw new InvalidDataException($"unknown weight form '{form}'"),

@@ -12,6 +12,7 @@ internal static class Program
         ["quant"] = QuantBenchmark.Run,
         ["corda"] = CordaBenchmark.Run,
         ["orientations"] = OrientationsBenchmark.Run,
+        ["tables"] = TableBenchmark.Run,
         ["leaderboard"] = Leaderboard.Run,
     };
 

@@ -36,6 +36,6 @@ public sealed class StepCatalogTests
         setting.Type.IsEnum ? Enum.GetValues(setting.Type).Cast<object>().Last()
         : setting.Type == typeof(bool) ? !(bool)setting.Default
         : setting.Type == typeof(int) ? (int)Math.Max(1, setting.Range?.Minimum ?? 1)
-        : setting.Type == typeof(double) ? 0.125
+        : setting.Type == typeof(double) ? Math.Max(0.125, setting.Range?.Minimum ?? 0)
         : setting.Default;
 }

@@ -60,6 +60,18 @@ public sealed class PipelineRunnerTests : IDisposable
         result.Manifest.Quality!.After.ShouldBeInRange(0.5, 1);
     }
 
+    [Theory]
+    [InlineData(ReconstructionScope.Block)]
+    [InlineData(ReconstructionScope.Layer)]
+    public void Learned_levels_leave_a_smaller_output_error_than_searched_ones(ReconstructionScope scope)
+    {
+        var result = project.NewRun().Execute(new TwoLayersPipeline(TwoLayersProject.Recipe(("*", [new Nupes { Bits = 3, Iterations = 80, Reconstruct = scope }]))));
+        foreach (var layer in result.Manifest.Layers)
+        {
+            layer.Facts["blockLossAfter"].ShouldBeLessThan(layer.Facts["blockLossBefore"]);
+        }
+    }
+
     [Fact]
     public void A_second_run_solves_nothing_and_changes_no_byte()
     {

@@ -38,6 +38,8 @@ public sealed class DamagedDescriptionTests
     [InlineData("""{"form":"codebook","rows":2,"columns":2,"codewords":0,"width":1,"perRow":false}""")]
     [InlineData("""{"form":"codebook","rows":2,"columns":3,"codewords":4,"width":2,"perRow":false}""")]
     [InlineData("""{"form":"codebook","rows":2,"columns":9223372036854775807,"codewords":65537,"width":1,"perRow":true}""")]
+    [InlineData("""{"form":"sparse","rows":3,"columns":3,"count":-1}""")]
+    [InlineData("""{"form":"sparse","rows":9223372036854775807,"columns":9223372036854775807,"count":9223372036854775807}""")]
     [InlineData("""{"form":"quantizedInputs","rows":3,"columns":3,"format":"int5","groupSize":4,"hasOffset":false,"inner":{"form":"dense","rows":3,"columns":3}}""")]
     [InlineData("""{"form":"quantizedInputs","rows":3,"columns":3,"format":"int4","groupSize":0,"hasOffset":false,"inner":{"form":"dense","rows":3,"columns":3}}""")]
     [InlineData("""{"form":"quantizedInputs","rows":3,"columns":3,"format":"int4","groupSize":4,"hasOffset":true,"inner":{"form":"dense","rows":3,"columns":3}}""")]

@@ -48,6 +48,11 @@ internal static class Forms
         ["codebook of vectors"] = () => Looked(7, 12, tables: 1, codewords: 300, width: 4),
         ["codebook of a row"] = () => Looked(1, 11, tables: 1, codewords: 2, width: 1),
         ["codebook of 16 bits, float16"] = () => Looked(7, 12, tables: 1, codewords: 65_536, width: 2, float16),
+        ["sparse"] = () => Scattered(7, 11),
+        ["sparse float16"] = () => Scattered(7, 11, dtype: float16),
+        ["sparse without entries"] = () => Scattered(7, 11, share: 0),
+        ["sparse of many columns"] = () => Scattered(3, 40_000),
+        ["codebook and sparse"] = () => new Sum(Looked(7, 11, tables: 7, codewords: 8, width: 1), Scattered(7, 11)),
         ["grid with rounded inputs"] = () => new QuantizedInputs(new(DynamicFormat.Int4, 4), Quantized(7, 11)),
         ["product with rounded inputs and offset"] = () => new QuantizedInputs(new(DynamicFormat.Int4Unsigned, 16), new Product(Dense(7, 3), Dense(3, 11)), Random([11], float16)),
         ["branch beside a grid with scaled, rounded inputs"] = () => new Sum(
@@ -106,6 +111,13 @@ internal static class Forms
         using var scope = NewDisposeScope();
         var codes = arange(rows * columns / width, dtype: int64).mul(7919).remainder(codewords).reshape(rows, columns / width).to(int16);
         return Codebook.Pack(codes, Random([tables, codewords, width], dtype));
+    }
+
+    public static Sparse Scattered(long rows, long columns, double share = 0.2, ScalarType dtype = ScalarType.Float32)
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(5);
+        return Sparse.Of(Random([rows, columns]), rand(rows, columns, generator: generator) < share, dtype);
     }
 
     public static Tensor Order(int columns) => tensor(Enumerable.Range(0, columns).Select(j => (j * 4 + 3) % columns).ToArray());
