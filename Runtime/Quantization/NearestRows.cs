@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using PipelineDsl.Runtime.Numerics;
@@ -111,7 +112,16 @@ internal sealed class NearestRows(GridGeometry geometry, ScalarType scaleType)
         }
 
         var source = MemoryMarshal.Cast<byte, float>(block.bytes).Slice(start, columns);
-        for (int i = 0; i < source.Length; i++)
+        int lanes = Vector<float>.Count;
+        int i = 0;
+        for (; i <= source.Length - lanes; i += lanes)
+        {
+            Vector.Widen(new Vector<float>(source[i..]), out var lower, out var upper);
+            lower.CopyTo(values, i);
+            upper.CopyTo(values, i + lanes / 2);
+        }
+
+        for (; i < source.Length; i++)
         {
             values[i] = source[i];
         }
@@ -121,23 +131,58 @@ internal sealed class NearestRows(GridGeometry geometry, ScalarType scaleType)
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static (double Low, double High) Range(ReadOnlySpan<double> values)
     {
-        double low = values[0];
-        double high = values[0];
-        foreach (double value in values)
+        var (low, high) = (values[0], values[0]);
+        int lanes = Vector<double>.Count;
+        int i = 0;
+        if (values.Length >= lanes)
         {
-            low = Math.Min(low, value);
-            high = Math.Max(high, value);
+            var (lows, highs) = (new Vector<double>(values), new Vector<double>(values));
+            for (; i <= values.Length - lanes; i += lanes)
+            {
+                var next = new Vector<double>(values[i..]);
+                (lows, highs) = (Vector.Min(lows, next), Vector.Max(highs, next));
+            }
+
+            for (int lane = 0; lane < lanes; lane++)
+            {
+                (low, high) = (Math.Min(low, lows[lane]), Math.Max(high, highs[lane]));
+            }
+        }
+
+        for (; i < values.Length; i++)
+        {
+            (low, high) = (Math.Min(low, values[i]), Math.Max(high, values[i]));
         }
 
         return (low, high);
     }
 
+    /// <summary>clamp(round(v / scale) + zero), rounded half to even.</summary>
+    /// <remarks>
+    /// Clamping to whole numbers before rounding changes nothing. Adding 1.5 · 2^52 rounds a double to a whole number, half to even, and leaves that number in the low bits.
+    /// </remarks>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Codes(ReadOnlySpan<double> values, Span<short> codes, double scale, double zero, double lowest, double highest)
     {
-        for (int i = 0; i < values.Length; i++)
+        const double Whole = 6755399441055744;
+        var (low, high) = (new Vector<double>(lowest - zero), new Vector<double>(highest - zero));
+        var (divisor, whole) = (new Vector<double>(scale), new Vector<double>(Whole));
+        int lanes = Vector<double>.Count;
+        short shift = (short)zero;
+        int i = 0;
+        for (; i <= values.Length - lanes; i += lanes)
         {
-            codes[i] = (short)Math.Min(Math.Max(Math.Round(values[i] / scale) + zero, lowest), highest);
+            var steps = Vector.Min(Vector.Max(new Vector<double>(values[i..]) / divisor, low), high);
+            var bits = Vector.AsVectorInt64(steps + whole);
+            for (int lane = 0; lane < lanes; lane++)
+            {
+                codes[i + lane] = (short)(bits[lane] + shift);
+            }
+        }
+
+        for (; i < values.Length; i++)
+        {
+            codes[i] = (short)Math.Clamp(Math.Round(values[i] / scale) + zero, lowest, highest);
         }
     }
 }

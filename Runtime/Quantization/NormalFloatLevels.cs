@@ -1,3 +1,5 @@
+using PipelineDsl.Runtime.Formats.Packing;
+
 using static TorchSharp.torch;
 
 namespace PipelineDsl.Runtime.Quantization;
@@ -8,17 +10,10 @@ public static class NormalFloatLevels
     /// <summary>The quantile of the largest level, as published.</summary>
     private const double Offset = 0.9677083;
 
-    /// <summary>The published table of 4 bits, to the bit; the formula gives the same to 1e-6.</summary>
-    private static readonly float[] FourBits =
-    [
-        -1f, -0.6961928009986877f, -0.5250730514526367f, -0.39491748809814453f, -0.28444138169288635f, -0.18477343022823334f, -0.09105003625154495f, 0f,
-        0.07958029955625534f, 0.16093020141124725f, 0.24611230194568634f, 0.33791524171829224f, 0.44070982933044434f, 0.5626170039176941f, 0.7229568362236023f, 1f,
-    ];
-
-    /// <summary>The levels of a number of bits.</summary>
+    /// <summary>The levels of a number of bits; those of 4 bits are the published table, which the formula gives to 1e-6.</summary>
     /// <param name="bits">2 to 8.</param>
     /// <returns>[2^bits] float32, ascending; the caller owns it.</returns>
-    public static Tensor Of(int bits) => bits == 4 ? tensor(FourBits) : tensor(Computed(bits).Select(level => (float)level).ToArray());
+    public static Tensor Of(int bits) => bits == 4 ? tensor(NormalFloat4.Levels.ToArray()) : tensor(Computed(bits).Select(level => (float)level).ToArray());
 
     /// <summary>The 8-bit map of double quantisation: means of neighbours on decades from 1e-7 to 1, both signs, with 0 and 1.</summary>
     /// <returns>[256] float32, ascending; the caller owns it.</returns>

@@ -58,6 +58,12 @@ internal static class BitPacking
 
     public static void Pack(ReadOnlySpan<short> codes, Span<byte> packed, int bits)
     {
+        if (bits == 4)
+        {
+            PackNibbles(codes, packed);
+            return;
+        }
+
         uint mask = (1u << bits) - 1;
         uint buffer = 0;
         int held = 0;
@@ -77,6 +83,19 @@ internal static class BitPacking
         if (held > 0)
         {
             packed[next] = (byte)buffer;
+        }
+    }
+
+    private static void PackNibbles(ReadOnlySpan<short> codes, Span<byte> packed)
+    {
+        for (int i = 0; i < codes.Length / 2; i++)
+        {
+            packed[i] = (byte)((codes[2 * i] & 15) | (codes[(2 * i) + 1] << 4));
+        }
+
+        if (codes.Length % 2 == 1)
+        {
+            packed[codes.Length / 2] = (byte)(codes[^1] & 15);
         }
     }
 

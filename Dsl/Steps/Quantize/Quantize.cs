@@ -57,8 +57,13 @@ public class Quantize : Step
             _ => rows * ((columns + GroupSize - 1) / GroupSize),
         };
         long codes = rows * ((columns * Bits + 7) / 8);
-        return codes + groups * (ScaleType == ScaleType.Float32 ? 4 : 2) + (Symmetric ? 0 : groups);
+        return codes + groups * (ScaleBytes + (Symmetric ? 0 : ZeroBytes));
     }
+
+    private protected int ScaleBytes => ScaleType == ScaleType.Float32 ? 4 : 2;
+
+    /// <summary>Bytes of what an asymmetric grid stores beside a scale.</summary>
+    private protected virtual int ZeroBytes => 1;
 }
 
 /// <summary>What shares one scale.</summary>

@@ -121,6 +121,36 @@ public sealed class RoundToNearestTests
         Solve(new Dense(zeros(2, 4)), new Quantize()).Facts["relativeError"].ShouldBe(0);
     }
 
+    [Theory]
+    [InlineData(double.NaN, "NaN")]
+    [InlineData(double.NegativeInfinity, "infinity")]
+    public void One_value_that_is_no_number_is_found_wherever_it_stands(double value, string name)
+    {
+        using var scope = NewDisposeScope();
+        foreach (int place in new[] { 0, 7, 30, 36 })
+        {
+            var weight = Forms.Random([3, 37]);
+            weight[1, place] = value;
+            foreach (var granularity in Enum.GetValues<Granularity>())
+            {
+                Should.Throw<InvalidOperationException>(() => RoundToNearest.Of(weight, new GridGeometry(3, 37, 4, true, granularity, 16), float32)).Message.ShouldBe($"the weight holds {name}");
+            }
+        }
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Codes_are_those_of_the_formula_at_every_tie(bool signed)
+    {
+        using var scope = NewDisposeScope();
+        var weight = cat([linspace(-4, 3.5, 61, dtype: float64), tensor(new[] { 0.5, -0.5, 2.5, 7, -8 })], 0).reshape(1, -1);
+        var geometry = new GridGeometry(1, weight.shape[1], 4, signed, Granularity.Channel, 1);
+        var result = RoundToNearest.Of(weight, geometry, float64);
+        var zero = result.Zeros?.to(float64) ?? zeros(1, 1, dtype: float64);
+        result.Codes.to(float64).eq(((weight / result.Scales).round() + zero).clamp(geometry.Lowest, geometry.Highest)).all().item<bool>().ShouldBeTrue();
+    }
+
     [Fact]
     public void The_same_weight_gives_the_same_bits_and_leaves_nothing_alive()
     {
