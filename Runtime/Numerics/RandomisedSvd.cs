@@ -15,7 +15,7 @@ internal static class RandomisedSvd
     private const int MostBlocks = 10;
 
     /// <summary>Blocks before a look at the certificate can be worth its cost.</summary>
-    private const int FirstFastCheck = 2;
+    private const int FirstFastCheck = 3;
 
     /// <summary>Blocks before a look at a tight certificate can be worth its cost.</summary>
     private const int FirstTightCheck = 4;
@@ -43,7 +43,7 @@ internal static class RandomisedSvd
         double energy = Energy(matrix);
         double unit = fast ? Math.ScaleB(1, -24) : Math.ScaleB(1, -53);
         using var generator = new Generator((ulong)seed);
-        int block = rank + Math.Max(8, rank / 2);
+        int block = rank + Math.Max(8, rank / (fast ? 8 : 2));
         var basis = new KrylovBasis(operand, randn(matrix.shape[1], block, dtype: operand.dtype, generator: generator).to(matrix.device));
         var search = new Search(basis, energy, unit, rank, block, generator);
         long largest = Math.Min((long)MostBlocks * block, Math.Min(matrix.shape[0], matrix.shape[1]) / 2);
