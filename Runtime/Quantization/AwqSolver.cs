@@ -39,7 +39,7 @@ public sealed class AwqSolver : LayerSolver<Awq>
     private static Scaled Store(Tensor matrix, Tensor gram, Tensor magnitudes, Awq step, Dictionary<string, double> facts)
     {
         MatrixChecks.RequireFinite(matrix, "the weight");
-        var dtype = step.ScaleType == PipelineDsl.ScaleType.Float16 ? float16 : float32;
+        var dtype = Dtypes.Of(step.ScaleType);
         var weight = matrix.to(float64);
         var (scales, exponent, _) = ActivationAware.Search(weight, gram, magnitudes, step, dtype);
         facts["exponent"] = exponent;

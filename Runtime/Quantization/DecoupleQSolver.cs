@@ -74,7 +74,7 @@ public sealed class DecoupleQSolver : ReconstructingSolver<DecoupleQ>
         var matrix = new DecoupledMatrix(dense.Matrix, DecoupledMatrix.Damp(metric, step.Damping), geometry, step.Symmetric);
         var decoupling = new Decoupling(matrix, step);
         var found = decoupling.Run();
-        var type = step.ScaleType == ScaleType.Float16 ? float16 : float32;
+        var type = Dtypes.Of(step.ScaleType);
         var stored = decoupling.Store(found, type);
         traces.Add([.. decoupling.Trace.Append(stored.Losses).Select(losses => losses.sum().item<double>())]);
         return Grid.Pack(geometry, stored.Codes, stored.Scales.to(type, copy: true), step.Symmetric ? null : stored.Offsets.to(type, copy: true));

@@ -57,7 +57,7 @@ internal sealed class DecoupledMatrix
     public (Tensor Low, Tensor High) Ranges()
     {
         using var scope = NewDisposeScope();
-        var groups = Cut(Weight);
+        var groups = Grid.Cut(Weight);
         var low = groups.amin(-1).clamp_max(0);
         var high = groups.amax(-1).clamp_min(0);
         if (IsSymmetric)
@@ -111,15 +111,14 @@ internal sealed class DecoupledMatrix
     public Tensor GroupSums(Tensor values)
     {
         using var scope = NewDisposeScope();
-        return Cut(values).sum([-1L]).MoveToOuterDisposeScope();
+        return Grid.Cut(values).sum([-1L]).MoveToOuterDisposeScope();
     }
 
     /// <summary>One value a group for each column: rows of [m, groups] to [count, n].</summary>
     public Tensor Spread(Tensor perGroup, long first, long count)
     {
         using var scope = NewDisposeScope();
-        var rows = perGroup.narrow(0, first, count);
-        return (Groups == 1 ? rows : rows.repeat_interleave(Grid.GroupLength, 1).narrow(1, 0, Grid.Columns)).MoveToOuterDisposeScope();
+        return Grid.Spread(perGroup.narrow(0, first, count)).MoveToOuterDisposeScope();
     }
 
     /// <summary>A result a row, made in blocks of rows, so that a pass needs little memory beside it.</summary>
@@ -136,14 +135,5 @@ internal sealed class DecoupledMatrix
         }
 
         return cat(parts, 0).MoveToOuterDisposeScope();
-    }
-
-    /// <summary>The last axis cut into groups; a shorter last one is filled up with zeros.</summary>
-    private Tensor Cut(Tensor values)
-    {
-        long length = Grid.GroupLength;
-        long missing = Groups * length - values.shape[^1];
-        var whole = missing == 0 ? values : nn.functional.pad(values, [0, missing]);
-        return whole.reshape([.. values.shape[..^1], Groups, length]);
     }
 }

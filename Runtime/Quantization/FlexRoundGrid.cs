@@ -77,9 +77,7 @@ internal sealed record FlexRoundGrid(Tensor Scales, Tensor? Zeros)
     /// <summary>What shares a scale along the last axis, in float64; a shorter last group is filled up with zeros, which every range includes.</summary>
     private static Tensor Groups(Tensor weight, GridGeometry geometry)
     {
-        long length = geometry.GroupLength;
-        long missing = (length - geometry.Columns % length) % length;
         var wide = weight.to(float64);
-        return geometry.Granularity == Granularity.Tensor ? wide.reshape(1, 1, -1) : nn.functional.pad(wide, [0, missing]).reshape(geometry.Rows, -1, length);
+        return geometry.Granularity == Granularity.Tensor ? wide.reshape(1, 1, -1) : geometry.Cut(wide);
     }
 }

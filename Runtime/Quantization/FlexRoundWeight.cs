@@ -15,7 +15,7 @@ internal sealed class FlexRoundWeight : MatrixwiseWeight<FlexRoundMatrix>
 
     /// <summary>Puts every dense matrix of a layer on its initial grid.</summary>
     public FlexRoundWeight(LayerProblem problem, FlexRound step)
-        : this(problem, step, step.ScaleType == ScaleType.Float16 ? float16 : float32)
+        : this(problem, step, Dtypes.Of(step.ScaleType))
     {
     }
 

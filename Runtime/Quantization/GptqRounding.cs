@@ -43,7 +43,7 @@ public sealed record GptqRounding(Tensor Codes, Tensor Scales, Tensor Zeros, Ten
         var order = ordered ? h.diagonal().sort(descending: true, stable: true).Indices : arange(columns, dtype: int64);
         bool original = settings.StaticGroups || !ordered || settings.Grid.Granularity != Granularity.Group;
         long length = settings.Grid.GroupLength;
-        var fixedGrid = grid ?? (settings.StaticGroups || settings.Grid.Granularity == Granularity.Tensor ? RoundingGrid.Of(Cut(work, length), settings) : default((Tensor Scales, Tensor Zeros)?));
+        var fixedGrid = grid ?? (settings.StaticGroups || settings.Grid.Granularity == Granularity.Tensor ? RoundingGrid.Of(settings.Grid.Cut(work), settings) : default((Tensor Scales, Tensor Zeros)?));
         if (ordered)
         {
             work = work.index_select(1, order).contiguous();
@@ -85,13 +85,6 @@ public sealed record GptqRounding(Tensor Codes, Tensor Scales, Tensor Zeros, Ten
     {
         using var scope = NewDisposeScope();
         return ((Codes.to(float64) - Zeros.index_select(1, Groups)) * Scales.index_select(1, Groups)).MoveToOuterDisposeScope();
-    }
-
-    /// <summary>Rows cut into groups [rows, groups, length]; a shorter last group is filled up with zeros.</summary>
-    private static Tensor Cut(Tensor rows, long length)
-    {
-        long missing = (length - rows.shape[1] % length) % length;
-        return nn.functional.pad(rows, [0, missing]).reshape(rows.shape[0], -1, length);
     }
 
     /// <summary>One pass over the columns, block by block.</summary>

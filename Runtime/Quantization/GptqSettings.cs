@@ -18,7 +18,7 @@ public sealed record GptqSettings(GridGeometry Grid, ScalarType ScaleType, doubl
     /// <summary>The settings that a step gives a matrix.</summary>
     public static GptqSettings Of(Gptq step, long rows, long columns) => new(
         GridGeometry.For(step, rows, columns),
-        step.ScaleType == PipelineDsl.ScaleType.Float16 ? float16 : float32,
+        Dtypes.Of(step.ScaleType),
         step.Damping,
         step.BlockSize,
         step.ActivationOrder,

@@ -35,7 +35,7 @@ public sealed class HqqSolver : LayerSolver<Hqq>
         var values = matrix.to(float64);
         var groups = nn.functional.pad(values, [0, missing], value: double.NaN).reshape(-1, length);
         var fitted = HalfQuadratic.Of(groups, step);
-        var dtype = step.ScaleType == PipelineDsl.ScaleType.Float16 ? float16 : float32;
+        var dtype = Dtypes.Of(step.ScaleType);
         var scales = (1 / fitted.InverseScales).to(dtype);
         var exact = scales.to(float64);
         exact = where(exact == 0, ones_like(exact), exact);

@@ -36,7 +36,7 @@ internal sealed class PowerGrid : IDisposable
         }
 
         Scales = where(stored == 0, ones_like(stored), stored).DetachFromDisposeScope();
-        SpreadScales = Spread(Scales.to(float64)).clone().DetachFromDisposeScope();
+        SpreadScales = geometry.Spread(Scales.to(float64)).clone().DetachFromDisposeScope();
 
         // ln 0 is −∞, whose power is 0 again.
         logShares = (this.weight.abs() / SpreadScales).log().DetachFromDisposeScope();
@@ -126,18 +126,5 @@ internal sealed class PowerGrid : IDisposable
     /// <summary>sgn(q) (|q|/Q)^(1/a); the code below −Q, which no value has, repeats its neighbour.</summary>
     private double Level(int code, double exponent) => Math.Sign(code) * Math.Pow(Math.Min(1, (double)Math.Abs(code) / Highest), 1 / exponent);
 
-    private Tensor Largest(Tensor magnitudes)
-    {
-        if (geometry.Granularity != Granularity.Group)
-        {
-            return geometry.Granularity == Granularity.Tensor ? magnitudes.max().reshape(1, 1) : magnitudes.amax([1], keepdim: true);
-        }
-
-        long missing = (geometry.GroupLength - geometry.Columns % geometry.GroupLength) % geometry.GroupLength;
-        return nn.functional.pad(magnitudes, [0, missing]).reshape(geometry.Rows, -1, geometry.GroupLength).amax([-1]);
-    }
-
-    private Tensor Spread(Tensor scales) => geometry.Granularity == Granularity.Group
-        ? scales.repeat_interleave(geometry.GroupLength, 1).narrow(1, 0, geometry.Columns)
-        : scales;
+    private Tensor Largest(Tensor magnitudes) => geometry.Granularity == Granularity.Tensor ? magnitudes.max().reshape(1, 1) : geometry.Cut(magnitudes).amax([-1]);
 }

@@ -38,5 +38,5 @@ internal static class PowerQuantLayer
     }
 
     /// <summary>The grid of a matrix; the caller owns it.</summary>
-    public static PowerGrid Grid(Dense dense, PowerQuant step) => new(dense.Matrix, step, step.ScaleType == ScaleType.Float16 ? float16 : float32);
+    public static PowerGrid Grid(Dense dense, PowerQuant step) => new(dense.Matrix, step, Dtypes.Of(step.ScaleType));
 }

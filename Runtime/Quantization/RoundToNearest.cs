@@ -47,7 +47,7 @@ public sealed record RoundToNearest(Tensor Codes, Tensor Scales, Tensor? Zeros)
     {
         using var scope = NewDisposeScope();
         var geometry = GridGeometry.For(step, weight.shape[0], weight.shape[1]);
-        var rounded = Of(weight, geometry, step.ScaleType == ScaleType.Float16 ? float16 : float32);
+        var rounded = Of(weight, geometry, Dtypes.Of(step.ScaleType));
         return Grid.Pack(geometry, rounded.Codes, rounded.Scales, rounded.Zeros);
     }
 }

@@ -94,7 +94,7 @@ public sealed class SqueezeLlmSolver : LayerSolver<SqueezeLlm>
     /// <summary>The table as it is stored, before any code is computed with it.</summary>
     private static Tensor Store(Tensor tables, SqueezeLlm step, List<string> notes)
     {
-        var stored = tables.to(Dtype(step.TableType));
+        var stored = tables.to(Dtypes.Of(step.TableType));
         if (!stored.isfinite().all().item<bool>())
         {
             throw new InvalidOperationException($"a table value of {tables.abs().max().item<double>():g3} does not fit {stored.dtype}; use 'tableType: float32'");
@@ -113,7 +113,7 @@ public sealed class SqueezeLlmSolver : LayerSolver<SqueezeLlm>
     private static Sparse Rest(Tensor weight, Tensor mask, Codebook codebook, SqueezeLlm step)
     {
         using var scope = NewDisposeScope();
-        var rest = Sparse.Of(weight - codebook.Materialize(), mask, Dtype(step.SparseType));
+        var rest = Sparse.Of(weight - codebook.Materialize(), mask, Dtypes.Of(step.SparseType));
         return rest.Values.isfinite().all().item<bool>() ? rest
             : throw new InvalidOperationException($"a weight of {weight.abs().max().to(float64).item<double>():g3} that is kept as it is does not fit float16; use 'sparseType: float32'");
     }
@@ -126,6 +126,4 @@ public sealed class SqueezeLlmSolver : LayerSolver<SqueezeLlm>
         var rounded = RoundToNearest.Of(dense.Matrix, geometry, float32);
         return Grid.Pack(geometry, rounded.Codes, rounded.Scales, rounded.Zeros);
     }
-
-    private static ScalarType Dtype(ScaleType type) => type == ScaleType.Float16 ? float16 : float32;
 }

@@ -41,7 +41,7 @@ public sealed class SvdQuantSolver : LayerSolver<SvdQuant>
             notes.Add(string.Create(CultureInfo.InvariantCulture, $"an input of {lowest - step.InputShift:g3} stays negative after 'inputShift: {step.InputShift}' and is cut off"));
         }
 
-        var grids = FourBitGrids.Of(step, step.ScaleType == ScaleType.Float16 ? float16 : float32);
+        var grids = FourBitGrids.Of(step, Dtypes.Of(step.ScaleType));
         var search = new SvdQuantSearch(weight, samples, problem.Statistics.InputMagnitudes!.Largest + step.InputShift, grids, step, problem.Seed);
         var result = search.Run();
         var facts = Facts(search, result, grids);

@@ -9,6 +9,9 @@ internal static class Dtypes
 {
     public static ScalarType[] Real => [float32, float64, float16, bfloat16];
 
+    /// <summary>The dtype of a step's scales.</summary>
+    public static ScalarType Of(ScaleType scales) => scales == ScaleType.Float16 ? float16 : float32;
+
     /// <summary>What a stored tensor counts as in a dense result: float64 stays, everything else is float32.</summary>
     public static ScalarType Wide(ScalarType dtype) => dtype == float64 ? float64 : float32;
 

@@ -37,6 +37,13 @@ public sealed record GridGeometry(long Rows, long Columns, int Bits, bool Signed
     /// <summary>What each group has, in the shape of scales, made one value a column, or left where it broadcasts to the matrix; differentiable, in the current dispose scope.</summary>
     internal Tensor Spread(Tensor perGroup) => perGroup.shape[^1] > 1 ? perGroup.repeat_interleave(GroupLength, 1).narrow(1, 0, Columns) : perGroup;
 
+    /// <summary>The columns [..., columns] cut into groups [..., groups, group length]; a shorter last group is filled up with zeros. Differentiable, in the current dispose scope.</summary>
+    internal Tensor Cut(Tensor values)
+    {
+        long missing = (GroupLength - Columns % GroupLength) % GroupLength;
+        return (missing == 0 ? values : nn.functional.pad(values, [0, missing])).reshape([.. values.shape[..^1], -1, GroupLength]);
+    }
+
     /// <summary>What is wrong with the numbers, or null.</summary>
     public string? Problem =>
         Rows < 1 || Columns < 1 || Columns > int.MaxValue ? $"a grid of {Rows} × {Columns} codes is impossible"
