@@ -74,6 +74,11 @@ internal sealed record LowRankPlusQuantized(Expression Weight, IReadOnlyList<dou
         var found = FisherWeighting.Of(matrix.to(float64), sides.Rows, sides.Columns, step.Axis, step.Rank, SigmaFuse.Both, step.Accuracy, seed).Factors;
         double share = 1 / Math.Sqrt(step.Scaling);
         var (b, a) = new FactorPair(found.B * share, found.A * share).To(Dtypes.Of(step.FactorType));
+        if (!b.isfinite().all().item<bool>() || !a.isfinite().all().item<bool>())
+        {
+            throw new InvalidOperationException("a factor does not fit float16; use 'factorType: bfloat16'");
+        }
+
         var product = new Product(new Dense(b), new Dense(a));
         return step.Scaling == 1 ? product : new Scaled(null, product, null, step.Scaling);
     }
