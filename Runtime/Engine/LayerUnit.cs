@@ -17,7 +17,7 @@ namespace PipelineDsl.Runtime.Engine;
 internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer layer)
 {
     /// <summary>Raised when the engine treats solvers' inputs or outputs in another way, so that cached results are dropped.</summary>
-    private const int EngineVersion = 2;
+    private const int EngineVersion = 3;
 
     /// <summary>The layer's path.</summary>
     public string Path => plan.Path;
