@@ -15,8 +15,6 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
 
     private const int MeasuredRanks = 16;
 
-    private static string UnitOf(LayerChoices layer) => LayerDistortions.IsRank(layer) ? "of the energy in its metric given up" : "of a layer's mean energy lost";
-
     /// <summary>Makes the plan of the run final.</summary>
     /// <exception cref="PipelineException">PDSL3015: the budget is too small; PDSL1007: there is nothing to choose.</exception>
     public AllocationRecord Allocate(IReadOnlyList<LayerUnit> units, IReadOnlyDictionary<string, string> statistics, CancellationToken cancellation)
@@ -67,11 +65,11 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
 
     private Chosen Predicted(LayerDistortions distortions, List<LayerChoices> every, IReadOnlyList<int> uniform, long bytes, IReadOnlyDictionary<string, string> statistics, CancellationToken cancellation)
     {
-        var thin = every.Zip(uniform).Select(item => LayerDistortions.IsRank(item.First) ? item.First.Thin(PredictedRanks, item.Second) : (Layer: item.First, Kept: item.Second)).ToList();
-        var all = distortions.Predict([.. thin.Select(item => item.Layer)], statistics, cancellation);
-        var useful = thin.Zip(all).Select(item => item.First.Layer.Undominated(item.Second, item.First.Kept)).ToList();
-        List<LayerChoices> layers = [.. thin.Zip(useful).Select(item => item.First.Layer.Take(item.Second))];
-        List<double[]> errors = [.. all.Zip(useful).Select(item => item.Second.Select(i => item.First[i]).ToArray())];
+        var thin = every.Zip(uniform).Select(item => item.First.Thin(LayerDistortions.IsRank(item.First) ? PredictedRanks : int.MaxValue, item.Second)).ToList();
+        var predicted = distortions.Predict([.. thin.Select(item => item.Layer)], statistics, cancellation);
+        var useful = thin.Zip(predicted).Select(item => item.First.Layer.Undominated(item.Second, item.First.Kept)).ToList();
+        List<LayerChoices> layers = [.. useful.Select(item => item.Layer)];
+        List<double[]> errors = [.. useful.Select(item => item.Errors)];
         string? missing = run.Recipe.Calibrate is null ? "the recipe has no calibration data" : loss.Missing();
         if (missing is not null)
         {
@@ -93,7 +91,7 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
             return attribution.Of(Solved(solved), cancellation);
         }
 
-        var (choices, trials) = new SensitivitySearch(Options(layers, errors), bytes, Increase, Parts).From([.. thin.Zip(useful).Select(item => item.Second.ToList().IndexOf(item.First.Kept))]);
+        var (choices, trials) = new SensitivitySearch(Options(layers, errors), bytes, Increase, Parts).From([.. useful.Select(item => item.Kept)]);
         var parts = Parts(choices);
         var reasons = choices.Select((choice, i) => ((double?)parts[i], string.Create(CultureInfo.InvariantCulture, $"{parts[i]:0.####} of the calibration loss gained; {errors[i][choice]:0.####} {UnitOf(layers[i])}")));
         return new([.. layers.Zip(choices).Select(item => item.First.Plans[item.Second])], parts.Sum(), null, [.. reasons])
@@ -124,6 +122,8 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
 
     private static Chosen Shared(List<LayerChoices> layers, IReadOnlyList<int> choices, IReadOnlyList<string> reasons) =>
         new([.. layers.Zip(choices).Select(item => item.First.Plans[item.Second])], null, null, [.. reasons.Select(reason => ((double?)null, reason))]);
+
+    private static string UnitOf(LayerChoices layer) => LayerDistortions.IsRank(layer) ? "of the energy in its metric given up" : "of a layer's mean energy lost";
 
     private long BiasBytes(LayerUnit unit) => run.Weights.Contains(unit.Layer.BiasName) ? run.Weights.Info(unit.Layer.BiasName).ByteCount : 0;
 

@@ -50,20 +50,11 @@ internal sealed record LayerChoices(ModelLayer Layer, PlannedLayer Open, IReadOn
         return (Take(indices), indices.IndexOf(kept));
     }
 
-    /// <summary>The same with some of the plans; what it is without the open step is one of them.</summary>
-    /// <param name="indices">Indices of plans, ascending.</param>
-    public LayerChoices Take(IReadOnlyList<int> indices) => this with
-    {
-        Plans = [.. indices.Select(i => Plans[i])],
-        Costs = [.. indices.Select(i => Costs[i])],
-        Candidates = [.. indices.Where(i => i < Candidates.Count).Select(i => Candidates[i])],
-    };
-
-    /// <summary>The plans that no other one beats in bytes and error, of equal ones the first; and two more in any case: one that is named, and the one without the open step.</summary>
+    /// <summary>The same with the plans that no other one beats in bytes and error, of equal ones the first; and two more in any case: one that is named, and the one without the open step.</summary>
     /// <param name="errors">The error of each plan.</param>
     /// <param name="kept">The index of a plan.</param>
-    /// <returns>Indices of plans, ascending.</returns>
-    public IReadOnlyList<int> Undominated(IReadOnlyList<double> errors, int kept)
+    /// <returns>The choices, their errors, and the new index of the kept plan.</returns>
+    public (LayerChoices Layer, double[] Errors, int Kept) Undominated(IReadOnlyList<double> errors, int kept)
     {
         double least = double.PositiveInfinity;
         var indices = new SortedSet<int> { kept, Plans.Count - 1 };
@@ -76,7 +67,8 @@ internal sealed record LayerChoices(ModelLayer Layer, PlannedLayer Open, IReadOn
             }
         }
 
-        return [.. indices];
+        List<int> all = [.. indices];
+        return (Take(all), [.. all.Select(i => errors[i])], all.IndexOf(kept));
     }
 
     /// <summary>The plan that ends with a candidate: what comes after the open step is left out.</summary>
@@ -86,6 +78,14 @@ internal sealed record LayerChoices(ModelLayer Layer, PlannedLayer Open, IReadOn
     public int AtShare(double share) => share >= 1 ? Plans.Count - 1
         : OpenStep is Decompose step ? Math.Clamp((int)Math.Floor(share * step.Factored(Open.Shape)!.BreakEvenRank) - 1, 0, Math.Max(0, Candidates.Count - 1))
         : Math.Max(0, Costs.Take(Candidates.Count).Count(cost => cost <= share * Costs[^1]) - 1);
+
+    /// <summary>The same with some of the plans, among them the one without the open step.</summary>
+    private LayerChoices Take(List<int> indices) => this with
+    {
+        Plans = [.. indices.Select(i => Plans[i])],
+        Costs = [.. indices.Select(i => Costs[i])],
+        Candidates = [.. indices.Where(i => i < Candidates.Count).Select(i => Candidates[i])],
+    };
 
     private static int Index(PlannedLayer plan) => Enumerable.Range(0, plan.Steps.Count).First(i => plan.Steps[i].IsOpen);
 }
