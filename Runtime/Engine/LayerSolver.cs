@@ -15,6 +15,9 @@ public sealed record LayerProblem(string Path, Expression Weight, Tensor? Bias, 
 {
     /// <summary>What the layer is; a linear layer unless said otherwise.</summary>
     public LayerShape Shape { get; init; } = new(LayerKinds.Linear, Weight.Rows, Weight.Columns);
+
+    /// <summary>The same problem on a device, in the current dispose scope.</summary>
+    internal LayerProblem To(Device device) => this with { Weight = Weight.To(device), Bias = Bias?.to(device), Statistics = Statistics.To(device) };
 }
 
 /// <summary>A compressed layer.</summary>
@@ -39,6 +42,9 @@ public interface ILayerSolver
     /// <summary>Raised whenever the same input gives another result, so that cached results are dropped.</summary>
     int Version { get; }
 
+    /// <summary>Whether it computes where the problem's tensors are, a GPU included; otherwise they are on the CPU.</summary>
+    bool RunsOnDevice { get; }
+
     /// <summary>Compresses a layer. Runs inside a dispose scope, without gradients, on one thread.</summary>
     LayerSolution Solve(LayerProblem problem, Step step);
 }
@@ -53,6 +59,9 @@ public abstract class LayerSolver<TStep> : ILayerSolver
 
     /// <inheritdoc/>
     public abstract int Version { get; }
+
+    /// <inheritdoc/>
+    public virtual bool RunsOnDevice => false;
 
     /// <inheritdoc/>
     public LayerSolution Solve(LayerProblem problem, Step step) => Solve(problem, (TStep)step);

@@ -5,6 +5,7 @@ using PipelineDsl.Runtime.Models;
 using PipelineDsl.Runtime.Reconstruction;
 using PipelineDsl.Runtime.Statistics;
 using PipelineDsl.Runtime.Weights;
+using TorchSharp;
 
 using static TorchSharp.torch;
 
@@ -17,7 +18,7 @@ namespace PipelineDsl.Runtime.Engine;
 internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer layer)
 {
     /// <summary>Raised when the engine treats solvers' inputs or outputs in another way, so that cached results are dropped.</summary>
-    private const int EngineVersion = 2;
+    private const int EngineVersion = 3;
 
     /// <summary>The layer's path.</summary>
     public string Path => plan.Path;
@@ -134,7 +135,7 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
         IReadOnlyList<double> spectrum = [];
         foreach (var step in steps)
         {
-            var solution = SolverCatalog.For(step).Solve(new(plan.Path, weight, newBias ?? bias, statistics, run.Recipe.Seed) { Shape = plan.Shape }, step);
+            var solution = Solve(new(plan.Path, weight, newBias ?? bias, statistics, run.Recipe.Seed) { Shape = plan.Shape }, step);
             weight.Dispose();
             weight = solution.Weight;
             newBias = solution.Bias ?? newBias;
@@ -148,6 +149,23 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
 
         facts["relativeError"] = RelativeError(original, weight);
         return new(weight, newBias?.DetachFromDisposeScope(), facts, spectrum, notes);
+    }
+
+    /// <summary>Runs a step where its solver can; what comes back is on the CPU.</summary>
+    private LayerSolution Solve(LayerProblem problem, Step step)
+    {
+        var solver = SolverCatalog.For(step);
+        if (run.Device.type == DeviceType.CPU || !solver.RunsOnDevice)
+        {
+            return solver.Solve(problem, step);
+        }
+
+        using var scope = NewDisposeScope();
+        var there = problem.To(run.Device);
+        using var original = there.Weight;
+        var solution = solver.Solve(there, step);
+        using var weight = solution.Weight;
+        return solution with { Weight = weight.To(CPU), Bias = solution.Bias?.to(CPU).MoveToOuterDisposeScope() };
     }
 
     /// <summary>‖W − W′‖ / ‖W‖ in the Frobenius norm.</summary>

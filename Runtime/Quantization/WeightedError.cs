@@ -4,20 +4,13 @@ using static TorchSharp.torch;
 
 namespace PipelineDsl.Runtime.Quantization;
 
-/// <summary>The squared error of a layer's outputs on the calibration data, as a share of their energy.</summary>
+/// <summary>The squared error of a layer's outputs on the calibration data.</summary>
 internal static class WeightedError
 {
-    /// <summary>tr(Δ G Δᵀ) / tr(W G Wᵀ), Δ = W − W'; 0 when nothing differs, infinity when only the outputs of W are zero.</summary>
-    /// <param name="exact">W [rows, columns].</param>
-    /// <param name="approximation">W' [rows, columns].</param>
-    /// <param name="gram">G = Σ x xᵀ [columns, columns] float64.</param>
-    public static double Of(Tensor exact, Tensor approximation, Tensor gram)
-    {
-        double error = Energy(exact, approximation, gram);
-        return error == 0 ? 0 : error / Energy(exact, null, gram);
-    }
-
     /// <summary>tr(Δ G Δᵀ) with Δ = W − W', or W alone.</summary>
+    /// <param name="exact">W [rows, columns].</param>
+    /// <param name="approximation">W' [rows, columns], or null for the energy of the outputs themselves.</param>
+    /// <param name="gram">G = Σ x xᵀ [columns, columns] float64.</param>
     public static double Energy(Tensor exact, Tensor? approximation, Tensor gram)
     {
         double sum = 0;
