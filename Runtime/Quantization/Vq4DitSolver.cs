@@ -30,15 +30,15 @@ public sealed class Vq4DitSolver : ReconstructingSolver<Vq4Dit>
         using var scope = NewDisposeScope();
         var notes = new List<string>();
         var facts = new Dictionary<string, double>();
-        var means = problem.Weight.RewriteDense(dense => KMeans(dense, step, problem.Seed, facts, notes));
+        var starts = new Dictionary<Dense, Codebook>();
+        var means = problem.Weight.RewriteDense(dense => starts[dense] = KMeans(dense, step, problem.Seed, facts, notes));
         var weight = means;
         Tensor? gram = null;
         if (step.Tune == CodebookTuning.Layer)
         {
             gram = Gram(problem, step, notes);
-            var starts = new Queue<Codebook>(CodebooksOf(means));
             var traces = new List<IReadOnlyList<double>>();
-            weight = InputAware.Rewrite(problem.Weight, gram, (dense, inputs) => Tune(dense, inputs, starts.Dequeue(), step, traces));
+            weight = InputAware.Rewrite(problem.Weight, gram, (dense, inputs) => Tune(dense, inputs, starts[dense], step, traces));
             Add(facts, traces);
         }
 
@@ -137,30 +137,32 @@ public sealed class Vq4DitSolver : ReconstructingSolver<Vq4Dit>
     {
         using var scope = NewDisposeScope();
         var original = exact.Materialize();
+        double energy = gram is null ? 0 : WeightedError.Energy(original, null, gram);
         using (var stored = weight.Materialize())
         {
             facts["relativeError"] = MatrixChecks.RelativeError(original, stored);
-            AddWeighted(facts, "weightedError", original, stored, gram);
+            AddWeighted("weightedError", stored);
         }
 
         using (var start = means.Materialize())
         {
-            AddWeighted(facts, "weightedErrorKMeans", original, start, gram);
+            AddWeighted("weightedErrorKMeans", start);
         }
 
         double bits = Math.Log2(step.Codewords) / step.Width;
         using var rounded = exact.RewriteDense(dense => RoundToNearest.StoreRows(dense.Matrix, (int)Math.Clamp(Math.Ceiling(bits), 2, 8)));
         using var nearest = rounded.Materialize();
         facts["relativeErrorNearest"] = MatrixChecks.RelativeError(original, nearest);
-        AddWeighted(facts, "weightedErrorNearest", original, nearest, gram);
+        AddWeighted("weightedErrorNearest", nearest);
         facts["bitsPerWeight"] = 8.0 * weight.Bytes / (weight.Rows * weight.Columns);
-    }
 
-    private static void AddWeighted(Dictionary<string, double> facts, string name, Tensor original, Tensor approximation, Tensor? gram)
-    {
-        if (gram is not null)
+        void AddWeighted(string name, Tensor approximation)
         {
-            facts[name] = WeightedError.Of(original, approximation, gram);
+            if (gram is not null)
+            {
+                double error = WeightedError.Energy(original, approximation, gram);
+                facts[name] = error == 0 ? 0 : error / energy;
+            }
         }
     }
 
