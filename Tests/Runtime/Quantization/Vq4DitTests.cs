@@ -48,7 +48,7 @@ public sealed class Vq4DitTests
     {
         using var scope = NewDisposeScope();
         var problem = LayerProblems.Make(40, 24, LayerProblems.Inputs(24));
-        var solution = new Vq4DitSolver().Solve(problem, new() { Codewords = 32, Tune = CodebookTuning.Layer, Inputs = inputs });
+        var solution = new Vq4DitSolver().Solve(problem, new Vq4Dit { Codewords = 32, Tune = CodebookTuning.Layer, Inputs = inputs });
         var losses = solution.Facts.Where(fact => fact.Key is ['l', 'o', 's', 's', >= '0' and <= '9', ..]).OrderBy(fact => fact.Key, StringComparer.Ordinal).Select(fact => fact.Value).ToList();
         losses.Count.ShouldBeGreaterThan(2);
         losses.Zip(losses.Skip(1)).ShouldAllBe(pair => pair.Second <= pair.First);
@@ -85,7 +85,7 @@ public sealed class Vq4DitTests
     {
         using var scope = NewDisposeScope();
         var problem = LayerProblems.Make(20, 24, LayerProblems.Inputs(24));
-        LayerSolution Solve() => new Vq4DitSolver().Solve(problem, new() { Codewords = 16, Tune = CodebookTuning.Layer });
+        LayerSolution Solve() => new Vq4DitSolver().Solve(problem, new Vq4Dit { Codewords = 16, Tune = CodebookTuning.Layer });
         var (first, second) = (Solve(), Solve());
         Compare.SameBits(first.Weight.Materialize(), second.Weight.Materialize()).ShouldBeTrue();
         first.Release();
@@ -122,7 +122,7 @@ public sealed class Vq4DitTests
         var problem = new LayerProblem("fc", new Dense(VectorQuantization.Look(codes, words)), null, LayerProblems.Collect(32, LayerProblems.Inputs(24)), 3);
         foreach (var tune in Enum.GetValues<CodebookTuning>())
         {
-            var solution = new Vq4DitSolver().Solve(problem, new() { Codewords = 32, TableType = ScaleType.Float32, Tune = tune });
+            var solution = new Vq4DitSolver().Solve(problem, new Vq4Dit { Codewords = 32, TableType = ScaleType.Float32, Tune = tune });
             solution.Facts["relativeError"].ShouldBe(0);
             Compare.SameBits(solution.Weight.Materialize(), problem.Weight.Materialize()).ShouldBeTrue();
             solution.Release();
@@ -155,9 +155,9 @@ public sealed class Vq4DitTests
     {
         using var scope = NewDisposeScope();
         var weight = LayerProblems.Weight(50, width * 6);
-        var table = LayerProblems.Weight(codewords, width).flip(0);
-        var expected = cdist(weight.reshape(-1, width), table);
-        var (values, order) = expected.sort(1, stable: true);
+        var table = randn(codewords, width, dtype: float64, generator: new Generator(9));
+        var expected = Distances(weight.reshape(-1, width), table);
+        var values = expected.sort(1, stable: true).Values;
         foreach (var dtype in new[] { float32, float64 })
         {
             var (codes, loss) = VectorQuantization.Assign(weight.to(dtype), table);
@@ -168,8 +168,6 @@ public sealed class Vq4DitTests
             expected.gather(1, candidates.to(int64)).ShouldBeNear(values.narrow(1, 0, 3), 1e-6);
             VectorQuantization.Indices(codes).eq(candidates.select(1, 0)).all().item<bool>().ShouldBeTrue();
         }
-
-        order.shape.ShouldBe(expected.shape);
     }
 
     [Fact]
@@ -180,8 +178,8 @@ public sealed class Vq4DitTests
         var start = VectorQuantization.Start(weight, 64, 4, seed: 5);
         Compare.SameBits(start, VectorQuantization.Start(weight, 64, 4, seed: 5)).ShouldBeTrue();
         Compare.SameBits(start, VectorQuantization.Start(weight, 64, 4, seed: 6)).ShouldBeFalse();
-        cdist(start, weight.reshape(-1, 4)).amin([1L]).max().item<double>().ShouldBe(0);
-        (cdist(start, start) + (eye(64, dtype: float64) * 9)).min().item<double>().ShouldBeGreaterThan(0);
+        Distances(start, weight.reshape(-1, 4)).amin([1L]).max().item<double>().ShouldBe(0);
+        (Distances(start, start) + (eye(64, dtype: float64) * 9)).min().item<double>().ShouldBeGreaterThan(0);
     }
 
     [Fact]
@@ -268,7 +266,7 @@ public sealed class Vq4DitTests
     {
         using var scope = NewDisposeScope();
         var problem = LayerProblems.Make(30, 24, LayerProblems.Inputs(24));
-        var step = new Vq4Dit { Codewords = 16, FreezeThreshold = 0.7, FreezeShare = 0.8, TableRate = 1e-3 };
+        var step = new Vq4Dit { Codewords = 16, FreezeThreshold = 0.7, FreezeShare = 0.4, TableRate = 1e-3 };
         var start = new Vq4DitSolver().Solve(problem, step);
         using var trainable = (Vq4DitWeight)((IReconstructingSolver)new Vq4DitSolver()).Start(problem, step, start);
         var first = trainable.Matrices[0].Codebook.detach().clone();
@@ -363,6 +361,8 @@ public sealed class Vq4DitTests
         nothing.Weight.Materialize().abs().max().item<float>().ShouldBe(0);
         nothing.Release();
     }
+
+    private static Tensor Distances(Tensor a, Tensor b) => (a.unsqueeze(1) - b).square().sum(2).sqrt();
 
     private static Tensor Forms(long rows, long columns) => Weights.Forms.Random([rows, columns], float32);
 }
