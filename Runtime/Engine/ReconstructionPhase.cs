@@ -21,7 +21,7 @@ namespace PipelineDsl.Runtime.Engine;
 internal sealed class ReconstructionPhase(IModelPipeline pipeline, PreparedRun run, ContentStore store, RunOptions options, IRunObserver observer)
 {
     /// <summary>Raised whenever the same input gives another result.</summary>
-    private const int Version = 1;
+    private const int Version = 2;
 
     private readonly Dictionary<string, nn.Module> modules = ModelLayer.Find(run.Model).ToDictionary(layer => layer.Path, layer => layer.Module, StringComparer.Ordinal);
 
