@@ -1,4 +1,5 @@
 using PipelineDsl.Runtime.Quantization;
+using PipelineDsl.Runtime.Optimization;
 using PipelineDsl.Runtime.Reconstruction;
 using PipelineDsl.Runtime.Weights;
 
