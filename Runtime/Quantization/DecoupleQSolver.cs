@@ -1,5 +1,6 @@
 using System.Globalization;
 using PipelineDsl.Runtime.Engine;
+using PipelineDsl.Runtime.Optimization;
 using PipelineDsl.Runtime.Reconstruction;
 using PipelineDsl.Runtime.Weights;
 
