@@ -23,7 +23,7 @@ public sealed class LqLora : Step
     [Within(0, int.MaxValue)]
     public int Rank { get; set; } = 64;
 
-    /// <summary>Bits a value; 0 leaves them to a recipe's budget, with the blocks and how their scales are stored.</summary>
+    /// <summary>Bits a value; left out, a recipe's budget chooses them, with the blocks and how their scales are stored.</summary>
     [Within(2, 8)]
     public int Bits { get; set; }
 
