@@ -3,6 +3,7 @@
 // Builds the benchmarks and runs one:  dotnet run build/bench.cs -- NAME [arguments]
 //   svd [SIDE ...]   leading singular vectors against a complete SVD
 //   quant            rounding to nearest and GPTQ of one 4096 × 4096 layer
+//   inference        products with packed 4-bit layers against dense ones, and whole models
 //   tables           exact tables of SqueezeLLM against iterated ones
 //   corda            CorDA on gsmbard-4m: statistics, solving, memory   (PIPELINEDSL_DATA names the folder of data)
 //   orientations     perplexity of the five orientations at half the parameters

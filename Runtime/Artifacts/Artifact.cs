@@ -79,7 +79,7 @@ internal sealed class Artifact
 
             if (!stacks.Contains(record.Path))
             {
-                Read(record, null, weights, weight => LayerInstaller.Install(layer, weight, record.Bias ? weights.Read(layer.BiasName) : null, isOnlyLookedUp(record.Path)));
+                Read(record, null, weights, weight => LayerInstaller.Install(layer, weight, record.Bias ? weights.Read(layer.BiasName) : null, isOnlyLookedUp(record.Path), packed: true));
             }
         }
 

@@ -1,3 +1,4 @@
+using PipelineDsl.Runtime.Execution;
 using PipelineDsl.Runtime.Weights;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -10,7 +11,8 @@ namespace PipelineDsl.Runtime.Models;
 /// <remarks>
 /// TorchSharp's layers are sealed, so a layer keeps its own object. A dense result becomes its weight. In a
 /// product, the left factor becomes the weight and a hook multiplies by the right factor first. In a sum, the dense part is
-/// the weight and a hook adds the products. Factors are buffers of the layer, so that they move with it. A low-rank table runs dense unless it is
+/// the weight and a hook adds the products. Factors are buffers of the layer, so that they move with it. Where matrices of few bits stay packed, the layer's weight
+/// has no columns, one hook computes the product with the packed form, which is a part of the layer, and another adds the bias that the layer gives. A low-rank table runs dense unless it is
 /// known that the model only looks rows up: a tied output layer reads the weight itself. Then the narrow rows become its weight and a
 /// hook widens what was looked up. Hooks run on <c>call</c>, not on <c>forward</c>.
 /// </remarks>
@@ -21,7 +23,8 @@ internal static class LayerInstaller
     /// <param name="weight">The new weight, [rows, columns] of the layer.</param>
     /// <param name="bias">The new bias [rows], or null to leave the old one.</param>
     /// <param name="onlyLookedUp">Whether the model uses a table through <c>call</c> alone; no matter for other layers.</param>
-    public static void Install(ModelLayer layer, Expression weight, Tensor? bias, bool onlyLookedUp)
+    /// <param name="packed">Whether matrices of few bits stay packed in linear layers where that pays; the layer can be installed once then.</param>
+    public static void Install(ModelLayer layer, Expression weight, Tensor? bias, bool onlyLookedUp, bool packed = false)
     {
         using var scope = NewDisposeScope();
         using var noGradients = no_grad();
@@ -29,7 +32,11 @@ internal static class LayerInstaller
         switch (layer.Module)
         {
             case Linear linear:
-                if (weight.IsLinear)
+                if (packed && RunnerFactory.Pays(weight))
+                {
+                    InstallRunner(linear, RunnerFactory.Make(weight, packed: true));
+                }
+                else if (weight.IsLinear)
                 {
                     InstallLinear(linear, RunnableForm.Of(weight), device);
                 }
@@ -103,6 +110,26 @@ internal static class LayerInstaller
                 return y + added;
             });
         }
+    }
+
+    /// <summary>The hook before the layer computes the product and gives the layer an input without columns, so that it adds its bias to nothing; the hook after it puts both together.</summary>
+    private static void InstallRunner(Linear linear, WeightRunner runner)
+    {
+        runner.to(linear.weight!.device);
+        linear.register_module("packed", runner);
+        SetWeight(linear, zeros([linear.out_features, 0]));
+        var product = new ThreadLocal<Tensor?>();
+        linear.register_forward_pre_hook((_, x) =>
+        {
+            product.Value = runner.forward(x);
+            return x.narrow(-1, 0, 0);
+        });
+        linear.register_forward_hook((_, _, y) =>
+        {
+            var sum = product.Value!;
+            product.Value = null;
+            return linear.bias is null ? sum : sum + y.to(sum.dtype);
+        });
     }
 
     private static void InstallBias(Linear linear, Tensor bias)

@@ -10,6 +10,7 @@ internal static class Program
     {
         ["svd"] = SvdBenchmark.Run,
         ["quant"] = QuantBenchmark.Run,
+        ["inference"] = InferenceBenchmark.Run,
         ["corda"] = CordaBenchmark.Run,
         ["orientations"] = OrientationsBenchmark.Run,
         ["tables"] = TableBenchmark.Run,

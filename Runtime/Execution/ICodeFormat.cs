@@ -1,0 +1,53 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace PipelineDsl.Runtime.Execution;
+
+/// <summary>How the codes of a row lie in memory: chunks of 128 columns, read in 8 steps of 16 columns each.</summary>
+internal unsafe interface ICodeFormat
+{
+    /// <summary>Bytes of a chunk.</summary>
+    static abstract int ChunkBytes { get; }
+
+    /// <summary>What is kept in a register while a chunk is read.</summary>
+    static abstract Vector512<int> Begin(byte* chunk);
+
+    /// <summary>The levels of the next 16 columns.</summary>
+    /// <param name="chunk">The chunk.</param>
+    /// <param name="step">0 to 7, in this order.</param>
+    /// <param name="held">What <see cref="Begin"/> gave.</param>
+    /// <param name="table">The levels of codes, where the format looks them up.</param>
+    static abstract Vector512<float> Next(byte* chunk, int step, ref Vector512<int> held, Vector512<float> table);
+}
+
+/// <summary>Codes of up to 4 bits that are looked up in a table of 16 levels. Lane i of a chunk's 16 integers holds the codes of columns i, i + 16, …, i + 112, the first in the lowest bits.</summary>
+internal readonly unsafe struct NibbleCodes : ICodeFormat
+{
+    public static int ChunkBytes => 64;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<int> Begin(byte* chunk) => Vector512.Load((int*)chunk);
+
+    /// <summary>The look-up reads the lowest 4 bits of each integer, so nothing needs to be masked.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Next(byte* chunk, int step, ref Vector512<int> held, Vector512<float> table)
+    {
+        var levels = Avx512F.PermuteVar16x32(table, held);
+        held = Vector512.ShiftRightLogical(held, 4);
+        return levels;
+    }
+}
+
+/// <summary>Codes that are signed bytes, column after column, and are themselves the levels.</summary>
+internal readonly unsafe struct ByteCodes : ICodeFormat
+{
+    public static int ChunkBytes => 128;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<int> Begin(byte* chunk) => default;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Next(byte* chunk, int step, ref Vector512<int> held, Vector512<float> table) =>
+        Avx512F.ConvertToVector512Single(Avx512F.ConvertToVector512Int32(Vector128.Load((sbyte*)(chunk + (16 * step)))));
+}

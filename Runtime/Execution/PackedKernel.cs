@@ -1,0 +1,286 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace PipelineDsl.Runtime.Execution;
+
+/// <summary>Products with a packed matrix, and its values, in float32 with AVX-512. A row is computed by one thread in one order, so results do not depend on the number of threads.</summary>
+/// <typeparam name="TFormat">How codes lie.</typeparam>
+internal static unsafe class PackedKernel<TFormat>
+    where TFormat : struct, ICodeFormat
+{
+    /// <summary>Rows that are worked on at once.</summary>
+    public const int RowBlock = 4;
+
+    /// <summary>Tokens that are worked on at once.</summary>
+    public const int TokenBlock = 4;
+
+    private const int Lanes = 16;
+    private const int ChunkSteps = 8;
+
+    /// <summary>y = W x for one token.</summary>
+    /// <param name="w">W.</param>
+    /// <param name="x">[chunks · 128].</param>
+    /// <param name="sums">Σ x of each group [groups]; used with offsets.</param>
+    /// <param name="y">[rows].</param>
+    /// <param name="first">The first row, a multiple of 4.</param>
+    /// <param name="last">The row after the last, likewise.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void MultiplyOne(in PackedMatrix w, float* x, float* sums, float* y, long first, long last)
+    {
+        long stride = (long)w.Chunks * TFormat.ChunkBytes;
+        int groups = w.Groups, steps = w.GroupSteps, subs = ChunkSteps / steps, groupChunks = w.GroupChunks;
+        for (long row = first; row < last; row += RowBlock)
+        {
+            byte* c0 = w.Codes + (row * stride), c1 = c0 + stride, c2 = c1 + stride, c3 = c2 + stride;
+            float* s0 = w.Scales + (row * groups), s1 = s0 + groups, s2 = s1 + groups, s3 = s2 + groups;
+            var (t0, t1, t2, t3) = (Table(w, row), Table(w, row + 1), Table(w, row + 2), Table(w, row + 3));
+            Vector512<float> a0 = default, a1 = default, a2 = default, a3 = default;
+            float* input = x;
+            int group = 0;
+            for (int chunk = 0; chunk < w.Chunks; chunk++)
+            {
+                var (v0, v1, v2, v3) = (TFormat.Begin(c0), TFormat.Begin(c1), TFormat.Begin(c2), TFormat.Begin(c3));
+                group = groupChunks > 1 ? chunk / groupChunks : group;
+                int step = 0;
+                for (int sub = 0; sub < subs; sub++)
+                {
+                    Vector512<float> p0 = default, p1 = default, p2 = default, p3 = default;
+                    for (int end = step + steps; step < end; step++, input += Lanes)
+                    {
+                        var values = Vector512.Load(input);
+                        p0 = Vector512.FusedMultiplyAdd(TFormat.Next(c0, step, ref v0, t0), values, p0);
+                        p1 = Vector512.FusedMultiplyAdd(TFormat.Next(c1, step, ref v1, t1), values, p1);
+                        p2 = Vector512.FusedMultiplyAdd(TFormat.Next(c2, step, ref v2, t2), values, p2);
+                        p3 = Vector512.FusedMultiplyAdd(TFormat.Next(c3, step, ref v3, t3), values, p3);
+                    }
+
+                    a0 = Vector512.FusedMultiplyAdd(p0, Vector512.Create(s0[group]), a0);
+                    a1 = Vector512.FusedMultiplyAdd(p1, Vector512.Create(s1[group]), a1);
+                    a2 = Vector512.FusedMultiplyAdd(p2, Vector512.Create(s2[group]), a2);
+                    a3 = Vector512.FusedMultiplyAdd(p3, Vector512.Create(s3[group]), a3);
+                    group += groupChunks > 1 ? 0 : 1;
+                }
+
+                c0 += TFormat.ChunkBytes;
+                c1 += TFormat.ChunkBytes;
+                c2 += TFormat.ChunkBytes;
+                c3 += TFormat.ChunkBytes;
+            }
+
+            y[row] = Vector512.Sum(a0) + Offset(w, row, sums);
+            y[row + 1] = Vector512.Sum(a1) + Offset(w, row + 1, sums);
+            y[row + 2] = Vector512.Sum(a2) + Offset(w, row + 2, sums);
+            y[row + 3] = Vector512.Sum(a3) + Offset(w, row + 3, sums);
+        }
+    }
+
+    /// <summary>Y = X Wᵀ for four tokens.</summary>
+    /// <param name="w">W.</param>
+    /// <param name="x">The tokens [4, …], each [chunks · 128].</param>
+    /// <param name="inputStride">Values from one token to the next.</param>
+    /// <param name="sums">Σ x of each token's groups [4, groups]; used with offsets.</param>
+    /// <param name="y">[4, …], each [rows].</param>
+    /// <param name="outputStride">Values from one token to the next.</param>
+    /// <param name="first">The first row, a multiple of 4.</param>
+    /// <param name="last">The row after the last, likewise.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void MultiplyFour(in PackedMatrix w, float* x, long inputStride, float* sums, float* y, long outputStride, long first, long last)
+    {
+        long stride = (long)w.Chunks * TFormat.ChunkBytes;
+        int groups = w.Groups, steps = w.GroupSteps, subs = ChunkSteps / steps, groupChunks = w.GroupChunks;
+        float* lines = stackalloc float[RowBlock * TokenBlock];
+        for (long row = first; row < last; row += RowBlock)
+        {
+            byte* c0 = w.Codes + (row * stride), c1 = c0 + stride, c2 = c1 + stride, c3 = c2 + stride;
+            float* s0 = w.Scales + (row * groups), s1 = s0 + groups, s2 = s1 + groups, s3 = s2 + groups;
+            var (t0, t1, t2, t3) = (Table(w, row), Table(w, row + 1), Table(w, row + 2), Table(w, row + 3));
+            Vector512<float> a00 = default, a01 = default, a02 = default, a03 = default, a10 = default, a11 = default, a12 = default, a13 = default;
+            Vector512<float> a20 = default, a21 = default, a22 = default, a23 = default, a30 = default, a31 = default, a32 = default, a33 = default;
+            float* x0 = x, x1 = x0 + inputStride, x2 = x1 + inputStride, x3 = x2 + inputStride;
+            int group = 0;
+            for (int chunk = 0; chunk < w.Chunks; chunk++)
+            {
+                var (v0, v1, v2, v3) = (TFormat.Begin(c0), TFormat.Begin(c1), TFormat.Begin(c2), TFormat.Begin(c3));
+                group = groupChunks > 1 ? chunk / groupChunks : group;
+                int step = 0;
+                for (int sub = 0; sub < subs; sub++)
+                {
+                    var (f0, f1, f2, f3) = (Vector512.Create(s0[group]), Vector512.Create(s1[group]), Vector512.Create(s2[group]), Vector512.Create(s3[group]));
+                    for (int end = step + steps; step < end; step++)
+                    {
+                        var w0 = TFormat.Next(c0, step, ref v0, t0) * f0;
+                        var w1 = TFormat.Next(c1, step, ref v1, t1) * f1;
+                        var w2 = TFormat.Next(c2, step, ref v2, t2) * f2;
+                        var w3 = TFormat.Next(c3, step, ref v3, t3) * f3;
+                        var values = Vector512.Load(x0);
+                        a00 = Vector512.FusedMultiplyAdd(w0, values, a00);
+                        a10 = Vector512.FusedMultiplyAdd(w1, values, a10);
+                        a20 = Vector512.FusedMultiplyAdd(w2, values, a20);
+                        a30 = Vector512.FusedMultiplyAdd(w3, values, a30);
+                        values = Vector512.Load(x1);
+                        a01 = Vector512.FusedMultiplyAdd(w0, values, a01);
+                        a11 = Vector512.FusedMultiplyAdd(w1, values, a11);
+                        a21 = Vector512.FusedMultiplyAdd(w2, values, a21);
+                        a31 = Vector512.FusedMultiplyAdd(w3, values, a31);
+                        values = Vector512.Load(x2);
+                        a02 = Vector512.FusedMultiplyAdd(w0, values, a02);
+                        a12 = Vector512.FusedMultiplyAdd(w1, values, a12);
+                        a22 = Vector512.FusedMultiplyAdd(w2, values, a22);
+                        a32 = Vector512.FusedMultiplyAdd(w3, values, a32);
+                        values = Vector512.Load(x3);
+                        a03 = Vector512.FusedMultiplyAdd(w0, values, a03);
+                        a13 = Vector512.FusedMultiplyAdd(w1, values, a13);
+                        a23 = Vector512.FusedMultiplyAdd(w2, values, a23);
+                        a33 = Vector512.FusedMultiplyAdd(w3, values, a33);
+                        x0 += Lanes;
+                        x1 += Lanes;
+                        x2 += Lanes;
+                        x3 += Lanes;
+                    }
+
+                    group += groupChunks > 1 ? 0 : 1;
+                }
+
+                c0 += TFormat.ChunkBytes;
+                c1 += TFormat.ChunkBytes;
+                c2 += TFormat.ChunkBytes;
+                c3 += TFormat.ChunkBytes;
+            }
+
+            Sums(lines, a00, a10, a20, a30);
+            Sums(lines + RowBlock, a01, a11, a21, a31);
+            Sums(lines + (2 * RowBlock), a02, a12, a22, a32);
+            Sums(lines + (3 * RowBlock), a03, a13, a23, a33);
+            for (int token = 0; token < TokenBlock; token++)
+            {
+                for (int line = 0; line < RowBlock; line++)
+                {
+                    y[(token * outputStride) + row + line] = lines[(token * RowBlock) + line] + Offset(w, row + line, sums + (token * groups));
+                }
+            }
+        }
+    }
+
+    /// <summary>The values of rows [last − first, chunks · 128] in float32.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Dequantize(in PackedMatrix w, long first, long last, float* target)
+    {
+        for (long row = first; row < last; row++)
+        {
+            var reader = new RowReader(w, row);
+            for (int step = 0; step < w.Chunks * ChunkSteps; step++, target += Lanes)
+            {
+                reader.Next(w).Store(target);
+            }
+        }
+    }
+
+    /// <summary>The same in bfloat16, rounded half to even.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Dequantize(in PackedMatrix w, long first, long last, ushort* target)
+    {
+        for (long row = first; row < last; row++)
+        {
+            var reader = new RowReader(w, row);
+            for (int step = 0; step < w.Chunks * ChunkSteps; step++, target += Lanes)
+            {
+                var bits = reader.Next(w).AsUInt32();
+                var odd = Vector512.ShiftRightLogical(bits, 16) & Vector512.Create(1u);
+                Avx512F.ConvertToVector256UInt16(Vector512.ShiftRightLogical(bits + Vector512.Create(0x7FFFu) + odd, 16)).Store(target);
+            }
+        }
+    }
+
+    /// <summary>Σ x of each group [groups].</summary>
+    public static void GroupSums(in PackedMatrix w, float* x, float* sums)
+    {
+        int steps = w.GroupSteps * w.GroupChunks;
+        int left = w.Chunks * ChunkSteps;
+        for (int group = 0; group < w.Groups; group++)
+        {
+            Vector512<float> sum = default;
+            for (int step = 0; step < steps && left > 0; step++, left--, x += Lanes)
+            {
+                sum += Vector512.Load(x);
+            }
+
+            sums[group] = Vector512.Sum(sum);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Table(in PackedMatrix w, long row) => w.Tables is null ? default : Vector512.Load(w.Tables + (row * w.TableStride));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Sums(float* lines, Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> d)
+    {
+        lines[0] = Vector512.Sum(a);
+        lines[1] = Vector512.Sum(b);
+        lines[2] = Vector512.Sum(c);
+        lines[3] = Vector512.Sum(d);
+    }
+
+    /// <summary>Σ over groups of offset · Σ x.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static float Offset(in PackedMatrix w, long row, float* sums)
+    {
+        if (w.Offsets is null)
+        {
+            return 0;
+        }
+
+        float* offsets = w.Offsets + (row * w.Groups);
+        Vector512<float> sum = default;
+        int group = 0;
+        for (; group <= w.Groups - Lanes; group += Lanes)
+        {
+            sum = Vector512.FusedMultiplyAdd(Vector512.Load(offsets + group), Vector512.Load(sums + group), sum);
+        }
+
+        float rest = 0;
+        for (; group < w.Groups; group++)
+        {
+            rest += offsets[group] * sums[group];
+        }
+
+        return Vector512.Sum(sum) + rest;
+    }
+
+    /// <summary>Reads a row's values, 16 columns at a time.</summary>
+    private ref struct RowReader(in PackedMatrix w, long row)
+    {
+        private readonly Vector512<float> table = Table(w, row);
+        private readonly float* scales = w.Scales + (row * w.Groups);
+        private readonly float* offsets = w.Offsets is null ? null : w.Offsets + (row * w.Groups);
+        private byte* chunk = w.Codes + (row * w.Chunks * TFormat.ChunkBytes) - TFormat.ChunkBytes;
+        private Vector512<int> held;
+        private Vector512<float> scale;
+        private Vector512<float> offset;
+        private int position;
+        private int left;
+        private int group = -1;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector512<float> Next(in PackedMatrix w)
+        {
+            int step = position++ % ChunkSteps;
+            if (step == 0)
+            {
+                chunk += TFormat.ChunkBytes;
+                held = TFormat.Begin(chunk);
+            }
+
+            if (left == 0)
+            {
+                left = w.GroupSteps * w.GroupChunks;
+                group++;
+                scale = Vector512.Create(scales[group]);
+                offset = offsets is null ? default : Vector512.Create(offsets[group]);
+            }
+
+            left--;
+            return Vector512.FusedMultiplyAdd(TFormat.Next(chunk, step, ref held, table), scale, offset);
+        }
+    }
+}

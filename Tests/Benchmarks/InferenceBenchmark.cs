@@ -1,0 +1,140 @@
+using System.Diagnostics;
+using System.Globalization;
+using PipelineDsl.Runtime.Execution;
+using PipelineDsl.Runtime.Models;
+using PipelineDsl.Runtime.Native;
+using PipelineDsl.Runtime.Quantization;
+using PipelineDsl.Runtime.Weights;
+using Stories.Model;
+using TorchSharp;
+
+using static TorchSharp.torch;
+
+namespace PipelineDsl.Benchmarks;
+
+/// <summary>Products with packed 4-bit layers against dense ones in float32 and bfloat16, all in turn in the same run, and tokens a second of whole models before and after.</summary>
+/// <remarks>Arguments: rows of the layers (4096 11008 unless told); each has 4096 columns. A ratio above 1 means that the packed layer is faster.</remarks>
+internal static class InferenceBenchmark
+{
+    private const int Columns = 4096;
+
+    private static readonly (string Name, Quantize Step)[] Grids =
+    [
+        ("128, symmetric", new Quantize { GroupSize = 128 }),
+        ("32, asymmetric", new Quantize { GroupSize = 32, Symmetric = false }),
+    ];
+
+    public static void Run(string[] arguments)
+    {
+        int[] sides = arguments.Length == 0 ? [4096, 11008] : [.. arguments.Select(text => int.Parse(text, CultureInfo.InvariantCulture))];
+        using var gate = FinalizerGate.Close();
+        using var noGradients = no_grad();
+        set_num_threads(Environment.ProcessorCount);
+        Console.WriteLine($"{Environment.ProcessorCount} cores; milliseconds are medians, measured in turn; 4 bits, groups as named");
+        Layers(sides);
+        Models();
+    }
+
+    private static void Layers(int[] sides)
+    {
+        var table = new ResultTable("inference", "rows", "tokens", "groups", "float32", "bfloat16", "packed f32", "packed bf16", "x float32", "x bfloat16");
+        foreach (int rows in sides)
+        {
+            using var scope = NewDisposeScope();
+            var weight = randn(rows, Columns, generator: new Generator(1)) * 0.02;
+            var half = weight.to(bfloat16);
+            var packed = Grids.Select(grid => Packed(weight, grid.Step)).ToList();
+            foreach (int tokens in new[] { 1, 8, 64, 512 })
+            {
+                var x = randn(tokens, Columns, generator: new Generator(2));
+                var xHalf = x.to(bfloat16);
+                List<Func<Tensor>> work = [() => nn.functional.linear(x, weight), () => nn.functional.linear(xHalf, half)];
+                foreach (var runner in packed)
+                {
+                    work.Add(() => runner.forward(x));
+                    work.Add(() => runner.forward(xHalf));
+                }
+
+                double[] milliseconds = InTurn(tokens > 64 ? 15 : 41, work);
+                for (int i = 0; i < Grids.Length; i++)
+                {
+                    var (single, bfloat) = (milliseconds[2 + (2 * i)], milliseconds[3 + (2 * i)]);
+                    table.Add(rows, tokens, Grids[i].Name, milliseconds[0], milliseconds[1], single, bfloat, milliseconds[0] / single, milliseconds[1] / bfloat);
+                }
+            }
+
+            packed.ForEach(runner => runner.Dispose());
+        }
+
+        table.Write();
+    }
+
+    /// <summary>The sample's model, and a larger one of the same kind with random weights: the sample's layers are too small to be packed.</summary>
+    private static void Models()
+    {
+        var table = new ResultTable("inference-models", "model", "weights", "tokens/s", "ratio", "MiB");
+        foreach (var (name, config, tokens) in new[]
+        {
+            ("stories260k", LlamaConfig.Stories260K, 200),
+            ("1024 wide, 8 layers", LlamaConfig.Stories260K with { HiddenSize = 1024, IntermediateSize = 2816, Layers = 8, Heads = 16, KeyValueHeads = 16 }, 40),
+        })
+        {
+            random.manual_seed(1);
+            using var dense = new StoryLlama(config);
+            using var packed = new StoryLlama(config);
+            Copy(dense, packed);
+            dense.eval();
+            packed.eval();
+            foreach (var layer in ModelLayer.Find(packed).Where(layer => layer.Kind == LayerKinds.Linear))
+            {
+                using var grid = RoundToNearest.Store(layer.Weight, new Quantize { GroupSize = 32 });
+                LayerInstaller.Install(layer, grid, null, onlyLookedUp: false, packed: true);
+            }
+
+            var ids = ones(1, 1, dtype: int64);
+            double[] milliseconds = InTurn(tokens, [() => dense.call(ids), () => packed.call(ids)]);
+            table.Add(name, "float32", 1000 / milliseconds[0], 1.0, MiB(dense));
+            table.Add(name, "4 bits", 1000 / milliseconds[1], milliseconds[0] / milliseconds[1], MiB(packed));
+        }
+
+        table.Write();
+    }
+
+    private static void Copy(StoryLlama from, StoryLlama to)
+    {
+        var state = to.state_dict();
+        foreach (var (name, value) in from.state_dict())
+        {
+            state[name].copy_(value);
+        }
+    }
+
+    private static double MiB(nn.Module model) => model.state_dict().Values.Sum(value => value.numel() * value.element_size()) / 1048576.0;
+
+    private static PackedRunner Packed(Tensor weight, Quantize step)
+    {
+        using var grid = RoundToNearest.Store(weight, step);
+        return PackedRunner.Of(grid)!;
+    }
+
+    /// <summary>Medians, each work once in each round, so that a busy machine slows all alike.</summary>
+    private static double[] InTurn(int rounds, List<Func<Tensor>> work)
+    {
+        var times = work.Select(_ => new List<double>()).ToList();
+        for (int round = -3; round < rounds; round++)
+        {
+            for (int i = 0; i < work.Count; i++)
+            {
+                using var scope = NewDisposeScope();
+                var watch = Stopwatch.StartNew();
+                work[i]();
+                if (round >= 0)
+                {
+                    times[i].Add(watch.Elapsed.TotalMilliseconds);
+                }
+            }
+        }
+
+        return [.. times.Select(list => list.Order().ElementAt(list.Count / 2))];
+    }
+}
