@@ -1,44 +1,60 @@
+using System.Collections.Concurrent;
 using PipelineDsl.Diagnostics;
+using PipelineDsl.Plans;
 using PipelineDsl.Runtime.Allocation;
 using PipelineDsl.Runtime.Analysis;
+using PipelineDsl.Runtime.Statistics;
 
 using static TorchSharp.torch;
 
 namespace PipelineDsl.Runtime.Engine;
 
 /// <summary>What each choice of each layer costs in quality.</summary>
-internal sealed class LayerDistortions(PreparedRun run, CalibrationLoss loss, ContentStore store, RunOptions options, IRunObserver observer)
+/// <param name="run">The prepared recipe.</param>
+/// <param name="loss">The model's loss on the calibration data.</param>
+/// <param name="store">Keeps what was measured.</param>
+/// <param name="trials">Holds the layers that are tried out.</param>
+/// <param name="statistics">The file with each layer's statistics, by path.</param>
+/// <param name="options">Where and how recipes are run.</param>
+/// <param name="observer">Hears what is going on.</param>
+internal sealed class LayerDistortions(PreparedRun run, CalibrationLoss loss, ContentStore store, TrialStore trials, IReadOnlyDictionary<string, string> statistics, RunOptions options, IRunObserver observer)
 {
-    /// <summary>The share of the energy in the metric that each choice gives up: Σ_{i&gt;r} S_i² / Σ S_i², exact, from one decomposition a layer at the largest rank.</summary>
-    /// <remarks>In the whitened and output metrics this is the squared error of the outputs on the calibration data over their energy. Keeping a layer costs nothing.</remarks>
-    public IReadOnlyList<double[]> Predict(IReadOnlyList<LayerChoices> layers, IReadOnlyDictionary<string, string> statistics, CancellationToken cancellation)
+    /// <summary>The error that each choice is predicted to have, as a share of the energy in the metrics of the layer's steps: ranks from one decomposition, everything else by trying it out on the weight.</summary>
+    /// <remarks>For steps that train it is the error of what they start from.</remarks>
+    public IReadOnlyList<IReadOnlyList<double>> Predict(IReadOnlyList<LayerChoices> layers, CancellationToken cancellation)
     {
-        var probes = layers.Where(layer => layer.Candidates.Count > 0).ToList();
-        using var solved = Solve(probes.Select(layer => new LayerUnit(run, layer.Decomposed(layer.Candidates.Count - 1), layer.Layer)), statistics, cancellation);
-        return [.. layers.Select(layer => layer.Candidates.Count == 0 ? [0] : Shares(layer, solved.Layers[layer.Open.Path].Result))];
+        observer.Progress($"{run.Recipe.Name}: predicting the error of {layers.Sum(layer => layer.Choices.Count)} choices for {layers.Count} layers");
+        var errors = new ConcurrentDictionary<string, IReadOnlyList<double>>(StringComparer.Ordinal);
+        WorkerThreads.Run([.. layers.OrderByDescending(layer => layer.Open.Shape.Count)], options.Cores, layer =>
+        {
+            var unit = new LayerUnit(run, layer.Open, layer.Layer);
+            errors[unit.Path] = store.Numbers(unit.ErrorsKey(statistics, options.Device, layer.Candidates), () =>
+            {
+                using var scope = NewDisposeScope();
+                return unit.Compare(statistics.TryGetValue(unit.Path, out string? file) ? StatisticsFile.Read(file) : LayerStatistics.None, layer.Candidates);
+            });
+        }, cancellation);
+        return [.. layers.Select(layer => errors[layer.Open.Path])];
     }
 
     /// <summary>The calibration loss with each choice of each layer alone.</summary>
-    public SensitivityTable Measure(IReadOnlyList<LayerChoices> layers, IReadOnlyDictionary<string, string> statistics, CancellationToken cancellation)
+    public SensitivityTable Measure(IReadOnlyList<LayerChoices> layers, CancellationToken cancellation)
     {
         double baseline = loss.Baseline(cancellation);
-        double[][] metrics = [.. layers.Select(layer => new double[layer.Plans.Count])];
-        int most = layers.Max(layer => layer.Plans.Count);
+        double[][] metrics = [.. layers.Select(layer => new double[layer.Choices.Count])];
+        int most = layers.Max(layer => layer.Choices.Count);
         for (int choice = 0; choice < most; choice++)
         {
             observer.Progress($"{run.Recipe.Name}: sensitivity of {layers.Count} layers, choice {choice + 1} of {most}");
-            var column = layers.Where(layer => choice < layer.Plans.Count).ToList();
-            using var solved = Solve(column.Select(layer => new LayerUnit(run, layer.Plans[choice], layer.Layer)), statistics, cancellation);
-            for (int i = 0; i < layers.Count; i++)
+            var column = Enumerable.Range(0, layers.Count).Where(i => choice < layers[i].Choices.Count).ToList();
+            using var solved = Try([.. column.Select(i => layers[i])], [.. column.Select(i => layers[i].Choices[choice].Plan)], cancellation);
+            foreach (int i in column)
             {
-                if (choice < layers[i].Plans.Count)
-                {
-                    metrics[i][choice] = layers[i].Plans[choice].Steps.Count == 0 ? baseline : loss.With(solved.Layers[layers[i].Open.Path], cancellation);
-                }
+                metrics[i][choice] = layers[i].Choices[choice].Plan.Steps.Count == 0 ? baseline : loss.With(solved, layers[i].Open.Path, cancellation);
             }
         }
 
-        return new(baseline, [.. layers.Select((layer, i) => new SensitivityRow(layer.Open.Path, layer.Costs, metrics[i]))]);
+        return new(baseline, [.. layers.Select((layer, i) => new SensitivityRow(layer.Open.Path, [.. layer.Choices.Select(choice => choice.Cost)], metrics[i]))]);
     }
 
     /// <summary>The exponent of a layer's weight.</summary>
@@ -49,27 +65,12 @@ internal sealed class LayerDistortions(PreparedRun run, CalibrationLoss loss, Co
         return HillFit.Of(new SpectralWindows().Eigenvalues(weight), TailStart.Median);
     }
 
-    private static double[] Shares(LayerChoices layer, SolvedLayer probe)
+    /// <summary>Layers to be solved with some plans to see what comes of it; the caller owns the result.</summary>
+    public TrialLayers Try(IReadOnlyList<LayerChoices> layers, IReadOnlyList<PlannedLayer> plans, CancellationToken cancellation)
     {
-        if (probe.Spectrum.Count == 0 || !probe.Facts.TryGetValue("predictedLoss", out double tail))
-        {
-            throw new PipelineException(DiagnosticIds.ContradictorySettings, $"layer '{layer.Open.Path}': '{layer.Open.Describe()}' predicts no loss; say 'allocate: measured', or name its rank", layer.Open.Span);
-        }
-
-        int known = Math.Min(probe.Spectrum.Count, (int)probe.Facts["rank"]);
-        double[] given = new double[known + 1];
-        given[known] = tail;
-        for (int rank = known - 1; rank >= 0; rank--)
-        {
-            given[rank] = given[rank + 1] + (probe.Spectrum[rank] * probe.Spectrum[rank]);
-        }
-
-        return [.. layer.Candidates.Select(step => given[0] > 0 ? given[Math.Min(((Decompose)step).Rank, known)] / given[0] : 0), 0];
+        List<LayerUnit> units = [.. layers.Zip(plans).Select(item => new LayerUnit(run, item.Second, item.First.Layer))];
+        return new([.. units.Select(unit => (unit.Path, unit.Key(statistics, options.Device)))], () => new SolvePhase(run, trials.Store, options, new Unheard()).Solve(units, statistics, cancellation));
     }
-
-    /// <summary>Layers solved to see what comes of it; the caller owns the result.</summary>
-    public SolvedLayers Solve(IEnumerable<LayerUnit> units, IReadOnlyDictionary<string, string> statistics, CancellationToken cancellation) =>
-        new SolvePhase(run, store, options, new Unheard()).Solve([.. units], statistics, cancellation);
 
     /// <summary>What is tried out is neither a result nor a reason to warn.</summary>
     private sealed class Unheard : IRunObserver

@@ -32,26 +32,44 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
     public StatisticKinds Needs => plan.Steps.Aggregate(StatisticKinds.None, (needs, step) => needs | step.NeedsOf(plan.Shape));
 
     /// <summary>The content key: everything the result depends on.</summary>
-    /// <param name="statistics">The digest of the layer's statistics.</param>
+    /// <param name="statistics">The file with each layer's statistics, by path; its name is its digest.</param>
     /// <param name="device">Where tensors are solved.</param>
-    public string Key(string statistics, string device)
+    public string Key(IReadOnlyDictionary<string, string> statistics, string device) => AddSteps(StartKey("layer", statistics, device), plan.Steps).ToString();
+
+    /// <summary>The content key of the errors of several candidates of each step.</summary>
+    /// <param name="statistics">As for <see cref="Key"/>.</param>
+    /// <param name="device">Where tensors are solved.</param>
+    /// <param name="candidates">As for <see cref="Compare"/>.</param>
+    public string ErrorsKey(IReadOnlyDictionary<string, string> statistics, string device, IReadOnlyList<IReadOnlyList<Step?>> candidates)
     {
-        var key = new ContentKey("layer")
-            .Add("engine", EngineVersion)
-            .Add("tensors", TensorLibrary.Version)
-            .Add("device", device)
-            .Add("kind", plan.Shape.Kind.ToString())
-            .Add("shape", string.Join('x', layer.Weight.shape))
-            .Add("weight", run.WeightDigests[plan.Path])
-            .Add("bias", run.Weights.Contains(layer.BiasName) ? run.Weights.Digest(layer.BiasName) : "")
-            .Add("statistics", statistics)
-            .Add("seed", run.Recipe.Seed);
-        foreach (var step in plan.Steps)
+        var key = StartKey("errors", statistics, device);
+        foreach (var step in candidates)
+        {
+            AddSteps(key.Add("candidates", step.Count), step.OfType<Step>());
+        }
+
+        return key.ToString();
+    }
+
+    private ContentKey StartKey(string kind, IReadOnlyDictionary<string, string> statistics, string device) => new ContentKey(kind)
+        .Add("engine", EngineVersion)
+        .Add("tensors", TensorLibrary.Version)
+        .Add("device", device)
+        .Add("kind", plan.Shape.Kind.ToString())
+        .Add("shape", string.Join('x', layer.Weight.shape))
+        .Add("weight", run.WeightDigests[plan.Path])
+        .Add("bias", run.Weights.Contains(layer.BiasName) ? run.Weights.Digest(layer.BiasName) : "")
+        .Add("statistics", statistics.TryGetValue(plan.Path, out string? file) ? System.IO.Path.GetFileName(file) : "")
+        .Add("seed", run.Recipe.Seed);
+
+    private static ContentKey AddSteps(ContentKey key, IEnumerable<Step> steps)
+    {
+        foreach (var step in steps)
         {
             key.Add("step", step.ToString()).Add("solver", SolverCatalog.For(step).Version);
         }
 
-        return key.ToString();
+        return key;
     }
 
     /// <summary>How the layer's last step trains its result, or null when it does not.</summary>
@@ -61,6 +79,38 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
     /// <summary>Runs the steps. The caller owns the result.</summary>
     /// <exception cref="PipelineException">PDSL3007: a solver failed.</exception>
     public SolvedLayer Solve(LayerStatistics statistics) => Guarded(() => SolveChain(statistics, plan.Steps));
+
+    /// <summary>Predicts the error of every combination of candidates of the chain's steps, the last step's varying fastest.</summary>
+    /// <param name="statistics">The layer's statistics.</param>
+    /// <param name="candidates">The candidates of each step of the chain; null leaves the step out.</param>
+    /// <returns>Squared errors as shares of the energy; a later step's is measured on what the last candidate before it leaves, and taken of the energy that is kept: e = e₁ + (1 − e₁) e₂.</returns>
+    /// <exception cref="PipelineException">PDSL3007: a solver failed.</exception>
+    public IReadOnlyList<double> Compare(LayerStatistics statistics, IReadOnlyList<IReadOnlyList<Step?>> candidates) => Guarded(() =>
+    {
+        using var weight = new Dense(run.Weights.Read(layer.WeightName).reshape(plan.Shape.Rows, plan.Shape.Columns));
+        var bias = run.Weights.Contains(layer.BiasName) ? run.Weights.Read(layer.BiasName) : null;
+        return CompareFrom(new(plan.Path, weight, bias, statistics, run.Recipe.Seed) { Shape = plan.Shape }, candidates);
+    });
+
+    private static double[] CompareFrom(LayerProblem problem, IReadOnlyList<IReadOnlyList<Step?>> candidates)
+    {
+        if (candidates.Count == 0)
+        {
+            return [0];
+        }
+
+        IReadOnlyList<IReadOnlyList<Step?>> later = [.. candidates.Skip(1)];
+        List<double> errors = [];
+        if (candidates[0].OfType<Step>().ToList() is { Count: > 0 } steps)
+        {
+            var compared = SolverCatalog.For(steps[0]).Compare(problem, steps);
+            using var weight = compared.Weight;
+            double[] rest = CompareFrom(problem with { Weight = weight }, later);
+            errors.AddRange(compared.Errors.SelectMany(own => rest.Select(error => own + ((1 - own) * error))));
+        }
+
+        return candidates[0].Contains(null) ? [.. errors, .. CompareFrom(problem, later)] : [.. errors];
+    }
 
     /// <summary>The result of the steps as something trainable; the caller owns it.</summary>
     /// <param name="statistics">The layer's statistics.</param>

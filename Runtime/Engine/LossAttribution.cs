@@ -26,17 +26,17 @@ internal sealed class LossAttribution(IModelPipeline pipeline, PreparedRun run, 
     /// <summary>The part of the loss increase that each layer has.</summary>
     /// <param name="layers">The compressed layers.</param>
     /// <param name="cancellation">Stops between batches.</param>
-    public IReadOnlyList<double> Of(IReadOnlyList<SolvedUnit> layers, CancellationToken cancellation)
+    public IReadOnlyList<double> Of(TrialLayers layers, CancellationToken cancellation)
     {
         var calibrate = run.Recipe.Calibrate!;
         var key = run.ModelKey("loss attribution", RecipeFiles.Calibration, options).Add("samples", calibrate.Samples).Add("losses", EnoughLosses).Add("length", calibrate.SequenceLength);
-        foreach (var layer in layers)
+        foreach (var (path, layer) in layers.Names)
         {
-            key.Add("path", layer.Unit.Path).Add("layer", layer.Key);
+            key.Add("path", path).Add("layer", layer);
         }
 
         return store.Numbers(key.ToString(), () => UserCode.Call(run.Recipe, "attributing the calibration loss failed", () =>
-            Integrate(layers, Data(calibrate), cancellation)));
+            Integrate(layers.Layers, Data(calibrate), cancellation)));
     }
 
     private DataSource Data(Calibration calibrate)
@@ -49,6 +49,7 @@ internal sealed class LossAttribution(IModelPipeline pipeline, PreparedRun run, 
 
     private double[] Integrate(IReadOnlyList<SolvedUnit> layers, DataSource data, CancellationToken cancellation)
     {
+        using var thread = new OneThread();
         using var scope = NewDisposeScope();
         run.Model.to(options.TensorDevice);
         var installed = layers.Select(layer => Install(layer)).ToList();

@@ -1,3 +1,4 @@
+using PipelineDsl.Runtime.Engine;
 using PipelineDsl.Runtime.Numerics;
 
 using static TorchSharp.torch;
@@ -17,6 +18,33 @@ internal static class WeightedError
         return error == 0 ? 0 : error / Energy(exact, null, gram);
     }
 
+    /// <summary>Σ error² / Σ energy of a layer in the metric of what was collected about it: its inputs, what the loss is sensitive to, how often rows are looked up; or the weight itself.</summary>
+    /// <param name="problem">The layer.</param>
+    /// <param name="exact">W [rows, columns].</param>
+    /// <param name="approximation">W' [rows, columns].</param>
+    /// <remarks>A metric in which the weight has no energy tells nothing; the weight itself counts then, and nothing at all is no error.</remarks>
+    public static double Of(LayerProblem problem, Tensor exact, Tensor approximation)
+    {
+        using var scope = NewDisposeScope();
+        var statistics = problem.Statistics;
+        var gram = statistics.InputMoments?.Gram ?? statistics.Covariances.OrderBy(item => item.Key).Select(item => item.Value).FirstOrDefault();
+        double energy = gram is null ? 0 : Energy(exact, null, gram);
+        if (energy > 0)
+        {
+            return Energy(exact, approximation, gram!) / energy;
+        }
+
+        var weights = statistics.FisherDiagonal ?? statistics.AccessCounts?.unsqueeze(1) ?? statistics.Fisher?.Columns.unsqueeze(0);
+        energy = weights is null ? 0 : Energy(exact, weights);
+        if (energy > 0)
+        {
+            return Energy(exact - approximation, weights!) / energy;
+        }
+
+        double plain = exact.to(float64).square().sum().item<double>();
+        return plain > 0 ? (exact.to(float64) - approximation).square().sum().item<double>() / plain : 0;
+    }
+
     /// <summary>tr(Δ G Δᵀ) with Δ = W − W', or W alone.</summary>
     public static double Energy(Tensor exact, Tensor? approximation, Tensor gram)
     {
@@ -30,5 +58,12 @@ internal static class WeightedError
         }
 
         return sum;
+    }
+
+    /// <summary>Σ weight · value².</summary>
+    private static double Energy(Tensor values, Tensor weights)
+    {
+        using var scope = NewDisposeScope();
+        return (values.to(float64).square() * weights).sum().item<double>();
     }
 }
