@@ -16,6 +16,9 @@ public sealed class AsvdSolver : DecomposingSolver<Asvd>
     public override int Version => 1;
 
     /// <inheritdoc/>
+    public override bool RunsOnDevice => true;
+
+    /// <inheritdoc/>
     protected override LayerSolution Solve(LayerProblem problem, Asvd step)
     {
         using var scope = NewDisposeScope();

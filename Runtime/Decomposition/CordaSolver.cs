@@ -17,6 +17,9 @@ public sealed class CordaSolver : DecomposingSolver<Corda>
     public override int Version => 2;
 
     /// <inheritdoc/>
+    public override bool RunsOnDevice => true;
+
+    /// <inheritdoc/>
     protected override LayerSolution Solve(LayerProblem problem, Corda step)
     {
         using var scope = NewDisposeScope();

@@ -15,6 +15,9 @@ public sealed class DecomposeSolver : DecomposingSolver<Decompose>
     public override int Version => 2;
 
     /// <inheritdoc/>
+    public override bool RunsOnDevice => true;
+
+    /// <inheritdoc/>
     protected override LayerSolution Solve(LayerProblem problem, Decompose step) => problem.Shape.Kind == LayerKinds.Embedding && step.Orientation != Orientation.Weight
         ? TableFactors.Solve(problem, step, TableFactors.AccessCounts(problem))
         : MatrixFactors.Solve(problem, step);

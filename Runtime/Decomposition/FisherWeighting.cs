@@ -49,7 +49,7 @@ public sealed record FisherWeighting(FactorPair Factors, Projection Projection)
             return Mirrored(Projection.Leading(weight.mT, weight.mT * rowWeights, rank, accuracy, seed), rowWeights, rank, fuse);
         }
 
-        var rows = axis == FisherAxis.Both ? rowWeights.unsqueeze(1) : ones(1, 1, dtype: float64);
+        var rows = axis == FisherAxis.Both ? rowWeights.unsqueeze(1) : ones(1, 1, dtype: float64, device: weight.device);
         var scaled = weight * rows;
         var projection = Projection.Leading(scaled, scaled * columnWeights, rank, accuracy, seed);
         var factors = projection.Factors(Slice.Top, rank, fuse);

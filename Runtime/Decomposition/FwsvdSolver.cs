@@ -13,6 +13,9 @@ public sealed class FwsvdSolver : DecomposingSolver<Fwsvd>
     public override int Version => 1;
 
     /// <inheritdoc/>
+    public override bool RunsOnDevice => true;
+
+    /// <inheritdoc/>
     protected override LayerSolution Solve(LayerProblem problem, Fwsvd step)
     {
         using var scope = NewDisposeScope();

@@ -13,6 +13,9 @@ public sealed class LordSolver : DecomposingSolver<Lord>
     public override int Version => 1;
 
     /// <inheritdoc/>
+    public override bool RunsOnDevice => true;
+
+    /// <inheritdoc/>
     protected override LayerSolution Solve(LayerProblem problem, Lord step)
     {
         using var scope = NewDisposeScope();

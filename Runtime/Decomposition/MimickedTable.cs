@@ -38,7 +38,7 @@ public sealed record MimickedTable(Tensor Rows, Tensor Basis, Tensor Mean, doubl
             (table - lookups.Mean).mm(basis).MoveToOuterDisposeScope(),
             basis.MoveToOuterDisposeScope(),
             lookups.Mean.alias().MoveToOuterDisposeScope(),
-            values.data<double>().ToArray());
+            values.cpu().data<double>().ToArray());
     }
 
     /// <summary>The wide table E' Uᵀ + 1 μᵀ [V, d]; the caller owns it.</summary>

@@ -15,6 +15,9 @@ public sealed class SvdLlmSolver : DecomposingSolver<SvdLlm>
     public override int Version => 1;
 
     /// <inheritdoc/>
+    public override bool RunsOnDevice => true;
+
+    /// <inheritdoc/>
     protected override LayerSolution Solve(LayerProblem problem, SvdLlm step)
     {
         using var scope = NewDisposeScope();

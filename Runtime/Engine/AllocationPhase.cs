@@ -15,7 +15,7 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
 
     private const int MeasuredChoices = 16;
 
-    private const string ErrorUnit = "of the energy in its metric given up";
+    private const int JudgedPlans = 8;
 
     /// <summary>Makes the plan of the run final.</summary>
     /// <exception cref="PipelineException">PDSL3015: the budget is too small; PDSL1007: there is nothing to choose.</exception>
@@ -75,11 +75,12 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
     private Chosen Predicted(LayerDistortions distortions, List<LayerChoices> every, IReadOnlyList<SharedPlan> uniform, long bytes, CancellationToken cancellation)
     {
         List<LayerChoices> layers = [.. every.Select((layer, i) => layer.Thin(PredictedChoices, uniform.Select(plan => plan.Choices[i])))];
-        var errors = distortions.Predict(layers, cancellation);
+        var predicted = distortions.Predict(layers, cancellation);
+        List<IReadOnlyList<double>> errors = [.. predicted.Select(layer => layer.Errors)];
         string? missing = run.Recipe.Calibrate is null ? "the recipe has no calibration data" : loss.Missing();
         if (missing is not null)
         {
-            return Summed(layers, errors, bytes, ErrorUnit) with { Note = $"All layers count the same: {missing}." };
+            return Summed(layers, errors, bytes, [.. predicted.Select(layer => layer.Unit)]) with { Note = $"All layers count the same: {missing}." };
         }
 
         TrialLayers Try(IReadOnlyList<int> choices) => distortions.Try(layers, Plans(layers, choices), cancellation);
@@ -97,14 +98,16 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
         }
 
         var search = new SensitivitySearch(Options(layers, errors), bytes, Increase, Parts);
-        var (choices, tried, sensitivities) = search.From([.. uniform.Select(plan => (plan.Name, (IReadOnlyList<int>)[.. plan.Choices.Select((choice, i) => layers[i].IndexOf(choice))]))]);
+        var alike = uniform.Select(plan => (plan.Name, Choices: (IReadOnlyList<int>)[.. plan.Choices.Select((choice, i) => layers[i].IndexOf(choice))]))
+            .OrderBy(plan => plan.Choices.Select((choice, i) => errors[i][choice]).Sum()).Take(JudgedPlans);
+        var (choices, tried, sensitivities) = search.From([.. alike]);
         var parts = Parts(choices);
         return new(Plans(layers, choices), parts.Sum(), null, [.. choices.Select((choice, i) => Explain(
             layers[i],
             [.. errors[i].Select(error => error * (sensitivities?[i] ?? 0))],
             choice,
             parts[i],
-            string.Create(CultureInfo.InvariantCulture, $"{parts[i]:0.####} of the calibration loss gained; {errors[i][choice]:0.####} {ErrorUnit}")))])
+            string.Create(CultureInfo.InvariantCulture, $"{parts[i]:0.####} of the calibration loss gained; {errors[i][choice]:0.####} {predicted[i].Unit}")))])
         {
             Measured = Increase(choices),
             Note = $"Loss gained on the calibration data by each plan that was tried: {string.Join("; ", tried.Select(trial => string.Create(CultureInfo.InvariantCulture, $"{trial.Name} {trial.LossIncrease:0.####}")))}. The least was taken.",
@@ -114,10 +117,10 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
     private static Chosen Measured(LayerDistortions distortions, List<LayerChoices> every, long bytes, CancellationToken cancellation)
     {
         List<LayerChoices> layers = [.. every.Select(layer => layer.ThinSettings(MeasuredChoices).Thin(MeasuredChoices, []))];
-        return Summed(layers, distortions.Measure(layers, cancellation).Increases(), bytes, "more calibration loss, alone");
+        return Summed(layers, distortions.Measure(layers, cancellation).Increases(), bytes, [.. layers.Select(_ => "more calibration loss, alone")]);
     }
 
-    private static Chosen Summed(List<LayerChoices> layers, IReadOnlyList<IReadOnlyList<double>> table, long bytes, string unit)
+    private static Chosen Summed(List<LayerChoices> layers, IReadOnlyList<IReadOnlyList<double>> table, long bytes, IReadOnlyList<string> units)
     {
         var allocation = BudgetAllocator.Allocate(Options(layers, table), bytes);
         return new(Plans(layers, allocation.Choices), allocation.Distortion, allocation.LowerBound, [.. allocation.Choices.Select((choice, i) => Explain(
@@ -125,7 +128,7 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
             table[i],
             choice,
             table[i][choice],
-            string.Create(CultureInfo.InvariantCulture, $"{table[i][choice]:0.####} {unit}; {table[i][0]:0.####} at its smallest")))]);
+            string.Create(CultureInfo.InvariantCulture, $"{table[i][choice]:0.####} {units[i]}; {table[i][0]:0.####} at its smallest")))]);
     }
 
     private Chosen Farms(LayerDistortions distortions, ShareAllocator shares, List<LayerChoices> layers, long bytes, CancellationToken cancellation)
@@ -142,7 +145,7 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
         {
             List<LayerChoices> layers = [.. every.Select((layer, i) => layer.Thin(0, plans.Select(plan => plan.Choices[i])))];
             var errors = distortions.Predict(layers, cancellation);
-            best = plans.MinBy(plan => plan.Choices.Select((choice, i) => errors[i][layers[i].IndexOf(choice)]).Sum())!;
+            best = plans.MinBy(plan => plan.Choices.Select((choice, i) => errors[i].Errors[layers[i].IndexOf(choice)]).Sum())!;
         }
 
         return new([.. best.Choices.Select(choice => choice.Plan)], null, null, [.. reasons.Select((reason, i) => new LayerReason(null, best.Choices[i].Name.Length > 0 ? $"{best.Choices[i].Name}: {reason}" : reason))]);

@@ -14,6 +14,7 @@ internal sealed record LayerChoices(ModelLayer Layer, PlannedLayer Open, long Bi
     private const int FewestRanks = 8;
 
     private IReadOnlyList<LayerChoice>? choices;
+    private OrderedDictionary<string, IReadOnlyList<Step?>>? bySetting;
 
     /// <summary>The combinations, those of the last step next to each other.</summary>
     public IReadOnlyList<LayerChoice> Choices => choices ??= [.. Combinations(Candidates).Select(Choice)];
@@ -21,11 +22,14 @@ internal sealed record LayerChoices(ModelLayer Layer, PlannedLayer Open, long Bi
     /// <summary>Bytes of the smallest choice.</summary>
     public long Smallest => Combinations([.. Candidates.Select((steps, i) => HasRank(i) ? [steps[0], steps[^1]] : steps)]).Min(steps => Choice(steps).Cost);
 
-    /// <summary>What the layer can have beside its rank, by names that mean the same in other layers; one without a name where nothing else is open.</summary>
-    public IReadOnlyList<string> Settings => [.. Combinations([.. Candidates.Select((steps, i) => HasRank(i) ? steps.Take(1) : steps)]).Select(SettingOf)];
+    /// <summary>What the layer can have beside its rank, by names that mean the same in other layers, from the smallest; one without a name where nothing else is open.</summary>
+    public IReadOnlyList<string> Settings => [.. BySetting.Keys];
 
-    /// <summary>Whether a rank, or whatever else may be left out, is open.</summary>
+    /// <summary>Whether a rank is open.</summary>
     public bool HasOpenRank => RankStep >= 0;
+
+    private OrderedDictionary<string, IReadOnlyList<Step?>> BySetting => bySetting ??= new(
+        Combinations([.. Candidates.Select((steps, i) => HasRank(i) ? steps.Take(1) : steps)]).Select(steps => KeyValuePair.Create(SettingOf(steps), steps)), StringComparer.Ordinal);
 
     private int RankStep => Enumerable.Range(0, Candidates.Count).FirstOrDefault(HasRank, -1);
 
@@ -65,9 +69,13 @@ internal sealed record LayerChoices(ModelLayer Layer, PlannedLayer Open, long Bi
         return new(Layer, Open, BiasBytes, [.. Candidates.Select((steps, i) => i == rank ? thin : steps)]);
     }
 
-    /// <summary>The same with at most so many candidates a step that is not a rank, evenly spread.</summary>
+    /// <summary>The same with at most so many candidates a step that is not a rank, evenly spread, beside leaving it out.</summary>
     public LayerChoices ThinSettings(int most) => new(Layer, Open, BiasBytes, [.. Candidates.Select((steps, i) =>
-        HasRank(i) || steps.Count <= most ? steps : [.. Enumerable.Range(1, most).Select(step => steps[(int)((long)steps.Count * step / most) - 1])])]);
+        HasRank(i) ? steps : [.. Spread([.. steps.OfType<Step>()], most), .. steps.Where(step => step is null)])]);
+
+    /// <summary>At most so many of some things, evenly spread, the last among them.</summary>
+    public static IEnumerable<T> Spread<T>(IReadOnlyList<T> all, int most) =>
+        Enumerable.Range(1, Math.Min(most, all.Count)).Select(i => all[(int)((long)all.Count * i / Math.Min(most, all.Count)) - 1]);
 
     /// <summary>The index of a choice among these.</summary>
     public int IndexOf(LayerChoice choice) => Enumerable.Range(0, Choices.Count).First(i => Choices[i].Steps.Zip(choice.Steps).All(item => ReferenceEquals(item.First, item.Second)));
@@ -78,7 +86,7 @@ internal sealed record LayerChoices(ModelLayer Layer, PlannedLayer Open, long Bi
         int kept = RankStep < 0 ? 0 : share >= 1
             ? Candidates[RankStep].Count - 1
             : Math.Clamp((int)Math.Floor(share * Factored.BreakEvenRank) - 1, 0, Math.Max(0, Candidates[RankStep].Count - 2));
-        return Choice(Combinations([.. Candidates.Select((steps, i) => HasRank(i) ? [steps[kept]] : steps)]).First(steps => SettingOf(steps) == setting));
+        return Choice([.. BySetting[setting].Select((step, i) => HasRank(i) ? Candidates[i][kept] : step)]);
     }
 
     /// <summary>The dearest choice within a share of the layer's bytes, or the smallest.</summary>
@@ -87,15 +95,16 @@ internal sealed record LayerChoices(ModelLayer Layer, PlannedLayer Open, long Bi
 
     private LayerShape Factored => Open.Steps[RankStep] is Decompose step ? step.Factored(Open.Shape)! : Open.Shape;
 
-    private bool HasRank(int step) => Open.Steps[step] is { IsOpen: true, MayBeLeftOut: true };
+    private bool HasRank(int step) => Open.Steps[step] is Decompose { IsOpen: true };
 
-    private string SettingOf(IReadOnlyList<Step?> steps) => string.Join(", ", steps.Where((_, i) => Open.Steps[i].IsOpen && !HasRank(i)).Select(step => step!.ChoiceName));
+    private string SettingOf(IReadOnlyList<Step?> steps) => string.Join(", ", Enumerable.Range(0, steps.Count).Where(i => Open.Steps[i].IsOpen && !HasRank(i)).Select(i => NameOf(steps[i], i)));
+
+    private string NameOf(Step? step, int place) => step?.ChoiceName ?? $"no {StepCatalog.Of(Open.Steps[place]).Name}";
 
     private LayerChoice Choice(IReadOnlyList<Step?> steps)
     {
         var plan = Open.With([.. steps.OfType<Step>()]);
-        var names = steps.Select((step, i) => !Open.Steps[i].IsOpen ? null : step?.ChoiceName ?? $"no {StepCatalog.Of(Open.Steps[i]).Name}").OfType<string>();
-        return new(plan, steps, Bytes(plan, BiasBytes), string.Join(", ", names));
+        return new(plan, steps, Bytes(plan, BiasBytes), string.Join(", ", Enumerable.Range(0, steps.Count).Where(i => Open.Steps[i].IsOpen).Select(i => NameOf(steps[i], i))));
     }
 
     private static IEnumerable<IReadOnlyList<Step?>> Combinations(IReadOnlyList<IEnumerable<Step?>> candidates) =>

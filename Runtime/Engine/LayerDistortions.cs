@@ -20,21 +20,29 @@ namespace PipelineDsl.Runtime.Engine;
 internal sealed class LayerDistortions(PreparedRun run, CalibrationLoss loss, ContentStore store, TrialStore trials, IReadOnlyDictionary<string, string> statistics, RunOptions options, IRunObserver observer)
 {
     /// <summary>The error that each choice is predicted to have, as a share of the energy in the metrics of the layer's steps: ranks from one decomposition, everything else by trying it out on the weight.</summary>
-    /// <remarks>For steps that train it is the error of what they start from.</remarks>
-    public IReadOnlyList<IReadOnlyList<double>> Predict(IReadOnlyList<LayerChoices> layers, CancellationToken cancellation)
+    /// <remarks>
+    /// For steps that train it is the error of what they start from. Layers whose only step is meant to be compared by energies have errors in units of their mean energy: of those that
+    /// get the same step.
+    /// </remarks>
+    public IReadOnlyList<PredictedErrors> Predict(IReadOnlyList<LayerChoices> layers, CancellationToken cancellation)
     {
         observer.Progress($"{run.Recipe.Name}: predicting the error of {layers.Sum(layer => layer.Choices.Count)} choices for {layers.Count} layers");
-        var errors = new ConcurrentDictionary<string, IReadOnlyList<double>>(StringComparer.Ordinal);
+        var errors = new ConcurrentDictionary<string, LayerErrors>(StringComparer.Ordinal);
         WorkerThreads.Run([.. layers.OrderByDescending(layer => layer.Open.Shape.Count)], options.Cores, layer =>
         {
             var unit = new LayerUnit(run, layer.Open, layer.Layer);
-            errors[unit.Path] = store.Numbers(unit.ErrorsKey(statistics, options.Device, layer.Candidates), () =>
+            var numbers = store.Numbers(unit.ErrorsKey(statistics, options.Device, layer.Candidates), () =>
             {
                 using var scope = NewDisposeScope();
-                return unit.Compare(statistics.TryGetValue(unit.Path, out string? file) ? StatisticsFile.Read(file) : LayerStatistics.None, layer.Candidates);
+                var compared = unit.Compare(statistics.TryGetValue(unit.Path, out string? file) ? StatisticsFile.Read(file) : LayerStatistics.None, layer.Candidates);
+                return [.. compared.Errors, compared.Energy ?? double.NaN];
             });
+            errors[unit.Path] = new([.. numbers.SkipLast(1)], double.IsNaN(numbers[^1]) ? null : numbers[^1]);
         }, cancellation);
-        return [.. layers.Select(layer => errors[layer.Open.Path])];
+        var energies = layers.Where(layer => errors[layer.Open.Path].Energy is not null).ToLookup(layer => layer.Open.Steps[0], layer => errors[layer.Open.Path].Energy!.Value);
+        return [.. layers.Select(layer => errors[layer.Open.Path] is { Energy: { } energy } own
+            ? new PredictedErrors(energy == 0 ? [.. own.Errors.Select(_ => 0.0)] : [.. own.Errors.Select(error => error * energy / energies[layer.Open.Steps[0]].Average())], "of a layer's mean energy lost")
+            : new PredictedErrors(errors[layer.Open.Path].Errors, "of the energy in its metric given up"))];
     }
 
     /// <summary>The calibration loss with each choice of each layer alone.</summary>
@@ -88,3 +96,8 @@ internal sealed class LayerDistortions(PreparedRun run, CalibrationLoss loss, Co
         }
     }
 }
+
+/// <summary>What is predicted about the choices of a layer.</summary>
+/// <param name="Errors">The error of each.</param>
+/// <param name="Unit">What they count, in words.</param>
+internal sealed record PredictedErrors(IReadOnlyList<double> Errors, string Unit);

@@ -16,6 +16,9 @@ public sealed record LayerProblem(string Path, Expression Weight, Tensor? Bias, 
 {
     /// <summary>What the layer is; a linear layer unless said otherwise.</summary>
     public LayerShape Shape { get; init; } = new(LayerKinds.Linear, Weight.Rows, Weight.Columns);
+
+    /// <summary>The same problem on a device, in the current dispose scope.</summary>
+    internal LayerProblem To(Device device) => this with { Weight = Weight.To(device), Bias = Bias?.to(device), Statistics = Statistics.To(device) };
 }
 
 /// <summary>A compressed layer.</summary>
@@ -34,7 +37,11 @@ public sealed record LayerSolution(
 /// <summary>What each candidate of a step costs in quality.</summary>
 /// <param name="Errors">The squared error of each as a share of the energy, all in one metric; 0 loses nothing.</param>
 /// <param name="Weight">The weight that the last candidate gives; the caller owns it.</param>
-public sealed record CandidateErrors(IReadOnlyList<double> Errors, Expression Weight);
+public sealed record CandidateErrors(IReadOnlyList<double> Errors, Expression Weight)
+{
+    /// <summary>What the errors are shares of, for a method that is meant to compare layers by it; null where layers are compared by shares.</summary>
+    public double? Energy { get; init; }
+}
 
 /// <summary>Carries out one kind of step on one layer.</summary>
 public interface ILayerSolver
@@ -44,6 +51,9 @@ public interface ILayerSolver
 
     /// <summary>Raised whenever the same input gives another result, so that cached results are dropped.</summary>
     int Version { get; }
+
+    /// <summary>Whether it computes where the problem's tensors are, a GPU included; otherwise they are on the CPU.</summary>
+    bool RunsOnDevice { get; }
 
     /// <summary>Compresses a layer. Runs inside a dispose scope, without gradients, on one thread.</summary>
     LayerSolution Solve(LayerProblem problem, Step step);
@@ -64,6 +74,9 @@ public abstract class LayerSolver<TStep> : ILayerSolver
 
     /// <inheritdoc/>
     public abstract int Version { get; }
+
+    /// <inheritdoc/>
+    public virtual bool RunsOnDevice => false;
 
     /// <inheritdoc/>
     public LayerSolution Solve(LayerProblem problem, Step step) => Solve(problem, (TStep)step);

@@ -5,6 +5,7 @@ using PipelineDsl.Runtime.Models;
 using PipelineDsl.Runtime.Reconstruction;
 using PipelineDsl.Runtime.Statistics;
 using PipelineDsl.Runtime.Weights;
+using TorchSharp;
 
 using static TorchSharp.torch;
 
@@ -17,7 +18,7 @@ namespace PipelineDsl.Runtime.Engine;
 internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer layer)
 {
     /// <summary>Raised when the engine treats solvers' inputs or outputs in another way, so that cached results are dropped.</summary>
-    private const int EngineVersion = 2;
+    private const int EngineVersion = 3;
 
     /// <summary>The layer's path.</summary>
     public string Path => plan.Path;
@@ -83,33 +84,35 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
     /// <summary>Predicts the error of every combination of candidates of the chain's steps, the last step's varying fastest.</summary>
     /// <param name="statistics">The layer's statistics.</param>
     /// <param name="candidates">The candidates of each step of the chain; null leaves the step out.</param>
-    /// <returns>Squared errors as shares of the energy; a later step's is measured on what the last candidate before it leaves, and taken of the energy that is kept: e = e₁ + (1 − e₁) e₂.</returns>
+    /// <returns>Squared errors as shares of the energy; a later step's is measured on what the last candidate before it leaves, and taken of the energy that is kept: e = e₁ + (1 − e₁) e₂. With them what the errors of a layer's only step are shares of, where that may be compared.</returns>
     /// <exception cref="PipelineException">PDSL3007: a solver failed.</exception>
-    public IReadOnlyList<double> Compare(LayerStatistics statistics, IReadOnlyList<IReadOnlyList<Step?>> candidates) => Guarded(() =>
+    public LayerErrors Compare(LayerStatistics statistics, IReadOnlyList<IReadOnlyList<Step?>> candidates) => Guarded(() =>
     {
         using var weight = new Dense(run.Weights.Read(layer.WeightName).reshape(plan.Shape.Rows, plan.Shape.Columns));
         var bias = run.Weights.Contains(layer.BiasName) ? run.Weights.Read(layer.BiasName) : null;
         return CompareFrom(new(plan.Path, weight, bias, statistics, run.Recipe.Seed) { Shape = plan.Shape }, candidates);
     });
 
-    private static double[] CompareFrom(LayerProblem problem, IReadOnlyList<IReadOnlyList<Step?>> candidates)
+    private LayerErrors CompareFrom(LayerProblem problem, IReadOnlyList<IReadOnlyList<Step?>> candidates)
     {
         if (candidates.Count == 0)
         {
-            return [0];
+            return new([0], null);
         }
 
         IReadOnlyList<IReadOnlyList<Step?>> later = [.. candidates.Skip(1)];
         List<double> errors = [];
+        double? energy = null;
         if (candidates[0].OfType<Step>().ToList() is { Count: > 0 } steps)
         {
-            var compared = SolverCatalog.For(steps[0]).Compare(problem, steps);
+            var compared = Compared(problem, steps);
             using var weight = compared.Weight;
-            double[] rest = CompareFrom(problem with { Weight = weight }, later);
+            energy = later.Count == 0 ? compared.Energy : null;
+            var rest = CompareFrom(problem with { Weight = weight }, later).Errors;
             errors.AddRange(compared.Errors.SelectMany(own => rest.Select(error => own + ((1 - own) * error))));
         }
 
-        return candidates[0].Contains(null) ? [.. errors, .. CompareFrom(problem, later)] : [.. errors];
+        return new(candidates[0].Contains(null) ? [.. errors, .. CompareFrom(problem, later).Errors] : errors, energy);
     }
 
     /// <summary>The result of the steps as something trainable; the caller owns it.</summary>
@@ -184,7 +187,7 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
         IReadOnlyList<double> spectrum = [];
         foreach (var step in steps)
         {
-            var solution = SolverCatalog.For(step).Solve(new(plan.Path, weight, newBias ?? bias, statistics, run.Recipe.Seed) { Shape = plan.Shape }, step);
+            var solution = Solve(new(plan.Path, weight, newBias ?? bias, statistics, run.Recipe.Seed) { Shape = plan.Shape }, step);
             weight.Dispose();
             weight = solution.Weight;
             newBias = solution.Bias ?? newBias;
@@ -200,6 +203,41 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
         return new(weight, newBias?.DetachFromDisposeScope(), facts, spectrum, notes);
     }
 
+    /// <summary>Runs a step where its solver can; what comes back is on the CPU.</summary>
+    private LayerSolution Solve(LayerProblem problem, Step step)
+    {
+        var solver = SolverCatalog.For(step);
+        return OnDevice(solver, problem, there => solver.Solve(there, step), solution =>
+        {
+            using var weight = solution.Weight;
+            return solution with { Weight = weight.To(CPU), Bias = solution.Bias?.to(CPU).MoveToOuterDisposeScope() };
+        });
+    }
+
+    /// <inheritdoc cref="Solve(LayerProblem, Step)"/>
+    private CandidateErrors Compared(LayerProblem problem, IReadOnlyList<Step> candidates)
+    {
+        var solver = SolverCatalog.For(candidates[0]);
+        return OnDevice(solver, problem, there => solver.Compare(there, candidates), compared =>
+        {
+            using var weight = compared.Weight;
+            return compared with { Weight = weight.To(CPU) };
+        });
+    }
+
+    private T OnDevice<T>(ILayerSolver solver, LayerProblem problem, Func<LayerProblem, T> work, Func<T, T> back)
+    {
+        if (run.Device.type == DeviceType.CPU || !solver.RunsOnDevice)
+        {
+            return work(problem);
+        }
+
+        using var scope = NewDisposeScope();
+        var there = problem.To(run.Device);
+        using var original = there.Weight;
+        return back(work(there));
+    }
+
     /// <summary>‖W − W′‖ / ‖W‖ in the Frobenius norm.</summary>
     private static double RelativeError(Tensor original, Expression weight)
     {
@@ -208,3 +246,8 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
         return norm == 0 ? 0 : (before - weight.Materialize().to(float64)).norm().item<double>() / norm;
     }
 }
+
+/// <summary>What is predicted about the choices of a layer.</summary>
+/// <param name="Errors">The squared error of each, as a share of the energy.</param>
+/// <param name="Energy">As <see cref="CandidateErrors"/> has it.</param>
+internal sealed record LayerErrors(IReadOnlyList<double> Errors, double? Energy);

@@ -47,6 +47,7 @@ internal sealed class Planner(RunOptions options, IRunObserver observer)
                 Sources = sources,
                 Paths = files.Paths,
                 Layers = planned,
+                Device = options.TensorDevice,
                 WeightDigests = planned.ToDictionary(item => item.Plan.Path, item => weights.Digest(item.Layer.WeightName)),
             };
         }

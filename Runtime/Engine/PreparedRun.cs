@@ -36,6 +36,9 @@ internal sealed class PreparedRun : IDisposable
     /// <summary>SHA-256 of each of these layers' weights, by path.</summary>
     public required IReadOnlyDictionary<string, string> WeightDigests { get; init; }
 
+    /// <summary>Where the model runs, and solvers that can.</summary>
+    public required Device Device { get; init; }
+
     /// <summary>Takes over the layers' plans as a budget resolved them.</summary>
     public void Adopt(IReadOnlyDictionary<string, PlannedLayer> plans)
     {

@@ -21,7 +21,7 @@ namespace PipelineDsl.Runtime.Engine;
 internal sealed class ReconstructionPhase(IModelPipeline pipeline, PreparedRun run, ContentStore store, RunOptions options, IRunObserver observer)
 {
     /// <summary>Raised whenever the same input gives another result.</summary>
-    private const int Version = 1;
+    private const int Version = 2;
 
     private readonly Dictionary<string, nn.Module> modules = ModelLayer.Find(run.Model).ToDictionary(layer => layer.Path, layer => layer.Module, StringComparer.Ordinal);
 
@@ -137,7 +137,7 @@ internal sealed class ReconstructionPhase(IModelPipeline pipeline, PreparedRun r
             var start = block.Layers.Select(layer => new HardWeight(layer.Result.Weight, layer.Result.Bias)).ToList();
             var result = training.Run(start);
             var best = result.Best ?? start;
-            Store(block, keys, best, new BlockFacts(error, result).All(start, best, Rounded(trained)), result.Note);
+            Store(block, keys, best, weights, new BlockFacts(error, result).All(start, best, Rounded(trained)), result.Note);
             observer.Record($"block {run.Recipe.Name} {block.Path}");
             observer.Progress(string.Create(CultureInfo.InvariantCulture, $"{run.Recipe.Name}: block {block.Path} from {result.StartLoss:g4} to {result.BestLoss:g4} in {watch.Elapsed.TotalSeconds:0.0} s"));
             foreach (var weight in result.Best ?? [])
@@ -153,11 +153,12 @@ internal sealed class ReconstructionPhase(IModelPipeline pipeline, PreparedRun r
         }
     }
 
-    private void Store(TrainedBlock block, Dictionary<string, string> keys, IReadOnlyList<HardWeight> best, IReadOnlyDictionary<string, double> facts, string? note)
+    private void Store(TrainedBlock block, Dictionary<string, string> keys, IReadOnlyList<HardWeight> best, List<TrainableWeight> trained, IReadOnlyDictionary<string, double> facts, string? note)
     {
-        foreach (var (layer, weight) in block.Layers.Zip(best))
+        foreach (var (layer, weight, left) in block.Layers.Zip(best, trained))
         {
-            var result = layer.Unit.With(layer.Result, weight.Weight, weight.Bias, facts, note is null ? [] : [note]);
+            var all = new SortedDictionary<string, double>(left.Facts.Concat(facts).ToDictionary(), StringComparer.Ordinal);
+            var result = layer.Unit.With(layer.Result, weight.Weight, weight.Bias, all, note is null ? [] : [note]);
             store.Put(keys[layer.Unit.Path], result.Write);
         }
     }

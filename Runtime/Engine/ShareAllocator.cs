@@ -11,6 +11,9 @@ internal sealed class ShareAllocator(IReadOnlyList<LayerChoices> layers)
 
     private const int Halvings = 60;
 
+    /// <summary>Of settings that are many, so many are tried.</summary>
+    private const int MostSettings = 16;
+
     /// <summary>The same share of its parameters for every layer.</summary>
     /// <returns>The plans that fit, the dearest setting first; where layers have no such setting in common, the one of equal shares of bytes.</returns>
     public IReadOnlyList<SharedPlan> Uniform(long bytes) => Plans(share => [.. layers.Select(_ => share)], bytes, "equal shares of parameters");
@@ -26,11 +29,11 @@ internal sealed class ShareAllocator(IReadOnlyList<LayerChoices> layers)
     private List<SharedPlan> Plans(Func<double, IReadOnlyList<double>> shares, long bytes, string rule)
     {
         var named = layers.Select(layer => layer.Settings).Where(settings => settings is not [""]).ToList();
-        var common = named.Count == 0 ? [""] : named[0].Where(setting => named.All(settings => settings.Contains(setting))).Reverse();
+        List<string> common = named.Count == 0 ? [""] : [.. named[0].Where(setting => named.All(settings => settings.Contains(setting)))];
         string Name(string setting) => string.Join(", ", new[] { setting, layers.Any(layer => layer.HasOpenRank) ? rule : "" }.Where(part => part.Length > 0));
         IReadOnlyList<LayerChoice> AtShares(double share, string setting) => [.. layers.Zip(shares(share)).Select(item => item.First.AtShare(item.Second, item.First.Settings is [""] ? "" : setting))];
         List<SharedPlan> plans = [];
-        foreach (string setting in common)
+        foreach (string setting in LayerChoices.Spread(common, MostSettings).Reverse())
         {
             if (Largest(share => AtShares(share, setting), bytes) is { } choices)
             {

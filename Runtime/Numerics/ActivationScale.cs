@@ -6,11 +6,14 @@ namespace PipelineDsl.Runtime.Numerics;
 /// <param name="columns">n, the length of a vector.</param>
 public sealed class ActivationScale(long columns) : IDisposable
 {
+    private readonly RunningTotal means = new(float64, columns);
+    private readonly RunningTotal largest = new(float64, columns);
+
     /// <summary>Σ over samples of the mean over tokens of |x_j| [n] float64; owned here. The official code never divides by the number of samples.</summary>
-    public Tensor MeanMagnitudes { get; } = zeros(columns, dtype: float64).DetachFromDisposeScope();
+    public Tensor MeanMagnitudes => means.Value;
 
     /// <summary>The largest |x_j| of all tokens [n] float64; owned here.</summary>
-    public Tensor LargestMagnitudes { get; } = zeros(columns, dtype: float64).DetachFromDisposeScope();
+    public Tensor LargestMagnitudes => largest.Value;
 
     /// <summary>Adds one sample [tokens, n], any floating dtype.</summary>
     public void Add(Tensor x)
@@ -18,8 +21,8 @@ public sealed class ActivationScale(long columns) : IDisposable
         using var scope = NewDisposeScope();
         var magnitudes = x.detach().reshape(-1, columns).to(float64).abs();
         MatrixChecks.RequireFinite(magnitudes, "the layer's input");
-        MeanMagnitudes.add_(magnitudes.mean([0]));
-        LargestMagnitudes.copy_(maximum(LargestMagnitudes, magnitudes.amax(0)));
+        means.Add(magnitudes.mean([0]));
+        largest.KeepLargest(magnitudes.amax(0));
     }
 
     /// <summary>a_j = (Σ mean |x_j|)^alpha + floor, the diagonal of L [n]; the caller owns it.</summary>
@@ -35,7 +38,7 @@ public sealed class ActivationScale(long columns) : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        MeanMagnitudes.Dispose();
-        LargestMagnitudes.Dispose();
+        means.Dispose();
+        largest.Dispose();
     }
 }

@@ -7,11 +7,13 @@ namespace PipelineDsl.Runtime.Numerics;
 /// <param name="kind">Which scalar: <see cref="StatisticKinds.ContextCovariance"/>, <see cref="StatisticKinds.ContextCovarianceSignedMax"/> or <see cref="StatisticKinds.ContextCovarianceUnscaled"/>.</param>
 public sealed class CovarianceAccumulator(long columns, StatisticKinds kind) : IDisposable
 {
+    private readonly RunningTotal sum = new(float64, columns, columns);
+
     /// <summary>Number of samples so far.</summary>
     public long Count { get; private set; }
 
     /// <summary>Σ xᵀ x of the scaled samples [n, n] float64; owned by the accumulator.</summary>
-    public Tensor Sum { get; } = zeros(columns, columns, dtype: float64).DetachFromDisposeScope();
+    public Tensor Sum => sum.Value;
 
     /// <summary>Adds one sample.</summary>
     /// <param name="x">One sequence [tokens, n], any floating dtype; padding already masked out.</param>
@@ -22,7 +24,7 @@ public sealed class CovarianceAccumulator(long columns, StatisticKinds kind) : I
         var sample = x.detach().reshape(-1, columns).to(float64);
         MatrixChecks.RequireFinite(sample, "the layer's input");
         var scaled = sample / Scale(sample);
-        Sum.add_(scaled.mT.mm(scaled));
+        sum.Add(scaled.mT.mm(scaled));
         Count++;
     }
 
@@ -31,7 +33,7 @@ public sealed class CovarianceAccumulator(long columns, StatisticKinds kind) : I
     public Tensor Mean() => Count > 0 ? Sum / Count : throw new InvalidOperationException("no calibration data reached the layer");
 
     /// <inheritdoc/>
-    public void Dispose() => Sum.Dispose();
+    public void Dispose() => sum.Dispose();
 
     private double Scale(Tensor sample)
     {

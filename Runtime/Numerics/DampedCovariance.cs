@@ -34,7 +34,7 @@ public sealed record DampedCovariance(Tensor Matrix, double Damping, double Inve
     private static DampedCovariance? Try(Tensor covariance, double damping, double tolerance)
     {
         using var scope = NewDisposeScope();
-        var unit = eye(covariance.shape[0], dtype: float64);
+        var unit = eye(covariance.shape[0], dtype: float64, device: covariance.device);
         var damped = covariance + unit * (covariance.diagonal().mean() * damping);
 
         // Through Cholesky, which says without an exception that there is no inverse (linalg.inv_ex of TorchSharp 0.107 calls cholesky_ex).

@@ -11,12 +11,13 @@ namespace PipelineDsl.Runtime.Numerics;
 /// <param name="diagonal">Whether every entry is kept.</param>
 public sealed class FisherAccumulator(long rows, long columns, bool diagonal = false) : IDisposable
 {
-    private readonly Tensor rowSums = zeros(rows, dtype: float64).DetachFromDisposeScope();
-    private readonly Tensor columnSums = zeros(columns, dtype: float64).DetachFromDisposeScope();
+    private readonly RunningTotal rowSums = new(float64, rows);
+    private readonly RunningTotal columnSums = new(float64, columns);
+    private readonly RunningTotal? squaresSum = diagonal ? new(float32, rows, columns) : null;
 
     /// <summary>Σ (∂L/∂W)² over backward passes [m, n] float32, owned by the accumulator; null unless asked for.</summary>
     /// <remarks>A sum and no mean: those who read it care for proportions only (SqueezeLLM, arXiv:2306.07629; LQ-LoRA, arXiv:2311.12023).</remarks>
-    public Tensor? Diagonal { get; } = diagonal ? zeros(rows, columns, dtype: float32).DetachFromDisposeScope() : null;
+    public Tensor? Diagonal => squaresSum?.Value;
 
     /// <summary>Number of gradients so far.</summary>
     public long Count { get; private set; }
@@ -29,26 +30,26 @@ public sealed class FisherAccumulator(long rows, long columns, bool diagonal = f
         using var scope = NewDisposeScope();
         MatrixChecks.RequireFinite(gradient, "the gradient");
         var squares = gradient.detach().reshape(rows, columns).to(float64).square();
-        rowSums.add_(squares.sum(1));
-        columnSums.add_(squares.sum([0]));
-        Diagonal?.add_(squares.to(float32));
+        rowSums.Add(squares.sum(1));
+        columnSums.Add(squares.sum([0]));
+        squaresSum?.Add(squares.to(float32));
         Count++;
     }
 
     /// <summary>Σ_j F_ij [m] float64; the caller owns it.</summary>
     /// <exception cref="InvalidOperationException">There are no gradients.</exception>
-    public Tensor Rows() => Mean(rowSums);
+    public Tensor Rows() => Mean(rowSums.Value);
 
     /// <summary>Σ_i F_ij [n] float64; the caller owns it.</summary>
     /// <exception cref="InvalidOperationException">There are no gradients.</exception>
-    public Tensor Columns() => Mean(columnSums);
+    public Tensor Columns() => Mean(columnSums.Value);
 
     /// <inheritdoc/>
     public void Dispose()
     {
         rowSums.Dispose();
         columnSums.Dispose();
-        Diagonal?.Dispose();
+        squaresSum?.Dispose();
     }
 
     private Tensor Mean(Tensor sums) => Count > 0 ? sums / Count : throw new InvalidOperationException("no gradient reached the layer");

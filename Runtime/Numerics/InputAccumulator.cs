@@ -6,14 +6,17 @@ namespace PipelineDsl.Runtime.Numerics;
 /// <param name="columns">n, the length of a vector.</param>
 public sealed class InputAccumulator(long columns) : IDisposable
 {
+    private readonly RunningTotal sum = new(float64, columns);
+    private readonly RunningTotal gram = new(float64, columns, columns);
+
     /// <summary>Number of vectors so far.</summary>
     public long Count { get; private set; }
 
     /// <summary>Σ x [n]; owned by the accumulator.</summary>
-    public Tensor Sum { get; } = zeros(columns, dtype: float64).DetachFromDisposeScope();
+    public Tensor Sum => sum.Value;
 
     /// <summary>Σ x xᵀ [n, n]; owned by the accumulator.</summary>
-    public Tensor Gram { get; } = zeros(columns, columns, dtype: float64).DetachFromDisposeScope();
+    public Tensor Gram => gram.Value;
 
     /// <summary>Adds vectors.</summary>
     /// <param name="x">[…, n], any floating dtype; padding already masked out.</param>
@@ -23,15 +26,15 @@ public sealed class InputAccumulator(long columns) : IDisposable
         using var scope = NewDisposeScope();
         var vectors = x.detach().reshape(-1, columns).to(float64);
         MatrixChecks.RequireFinite(vectors, "the layer's input");
-        Sum.add_(vectors.sum([0]));
-        Gram.add_(vectors.mT.mm(vectors));
+        sum.Add(vectors.sum([0]));
+        gram.Add(vectors.mT.mm(vectors));
         Count += vectors.shape[0];
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        Sum.Dispose();
-        Gram.Dispose();
+        sum.Dispose();
+        gram.Dispose();
     }
 }

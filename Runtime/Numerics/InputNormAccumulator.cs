@@ -6,11 +6,13 @@ namespace PipelineDsl.Runtime.Numerics;
 /// <param name="columns">n, the length of a vector.</param>
 public sealed class InputNormAccumulator(long columns) : IDisposable
 {
+    private readonly RunningTotal sum = new(float64, columns);
+
     /// <summary>Number of samples so far.</summary>
     public long Count { get; private set; }
 
     /// <summary>Σ over samples of the norms [n] float64; owned by the accumulator.</summary>
-    public Tensor Sum { get; } = zeros(columns, dtype: float64).DetachFromDisposeScope();
+    public Tensor Sum => sum.Value;
 
     /// <summary>Adds samples.</summary>
     /// <param name="x">[samples, …, n], any floating dtype; padding already masked out.</param>
@@ -20,7 +22,7 @@ public sealed class InputNormAccumulator(long columns) : IDisposable
         using var scope = NewDisposeScope();
         var samples = x.detach().reshape(x.shape[0], -1, columns).to(float64);
         MatrixChecks.RequireFinite(samples, "the layer's input");
-        Sum.add_(samples.square().sum(1).sqrt().sum([0]));
+        sum.Add(samples.square().sum(1).sqrt().sum([0]));
         Count += samples.shape[0];
     }
 
@@ -29,5 +31,5 @@ public sealed class InputNormAccumulator(long columns) : IDisposable
     public Tensor Mean() => Count > 0 ? Sum / Count : throw new InvalidOperationException("no calibration data reached the layer");
 
     /// <inheritdoc/>
-    public void Dispose() => Sum.Dispose();
+    public void Dispose() => sum.Dispose();
 }

@@ -7,14 +7,24 @@ namespace PipelineDsl.Runtime.Numerics;
 /// <summary>An orthonormal basis of the block Krylov space of A = M Mᵀ, grown block by block (Musco and Musco, arXiv:1504.05477, algorithm 2).</summary>
 /// <param name="matrix">M [m, n], float32 or float64.</param>
 /// <param name="start">Random vectors [n, block].</param>
+/// <param name="probes">Random vectors Ω [m, s] of their own, to tell what the basis leaves out; A Ω comes with the first block, for the cost of a few columns more.</param>
 /// <remarks>Belongs to the dispose scope that it grows in.</remarks>
-internal sealed class KrylovBasis(Tensor matrix, Tensor start)
+internal sealed class KrylovBasis(Tensor matrix, Tensor start, Tensor probes)
 {
     /// <summary>A K [m, q].</summary>
     private Tensor image = empty(0);
 
+    /// <summary>(I − K Kᵀ) A K for the last block of K [m, block]; for the blocks before it is 0, since K holds what A maps them to.</summary>
+    private Tensor residual = empty(0);
+
+    /// <summary>A Ω [m, s].</summary>
+    private Tensor probed = empty(0);
+
     /// <summary>K [m, q], orthonormal to the rounding of the matrix's dtype.</summary>
     public Tensor Vectors { get; private set; } = empty(0);
+
+    /// <summary>Mᵀ K [n, q].</summary>
+    public Tensor Opposite { get; private set; } = empty(0);
 
     /// <summary>q.</summary>
     public long Size => Vectors.numel() == 0 ? 0 : Vectors.shape[1];
@@ -27,13 +37,19 @@ internal sealed class KrylovBasis(Tensor matrix, Tensor start)
         long width = start.shape[1];
 
         // What lies outside may be all but nothing, so its directions are made orthogonal to the basis once more.
-        var block = first ? linalg.qr(matrix.mm(start)).Q : linalg.qr(Outside(linalg.qr(Outside(image.narrow(1, Size - width, width))).Q)).Q;
-        var mapped = Apply(block);
-        var (lastVectors, lastImage) = (Vectors, image);
-        image = (first ? mapped : cat([image, mapped], 1)).MoveToOuterDisposeScope();
-        Vectors = (first ? block : cat([Vectors, block], 1)).MoveToOuterDisposeScope();
-        lastVectors.Dispose();
-        lastImage.Dispose();
+        var block = first ? linalg.qr(matrix.mm(start)).Q : linalg.qr(Outside(linalg.qr(residual).Q)).Q;
+        var opposite = matrix.mT.mm(first ? cat([block, probes], 1) : block);
+        var mapped = matrix.mm(opposite);
+        if (first)
+        {
+            probed = mapped.narrow(1, width, probes.shape[1]).clone().MoveToOuterDisposeScope();
+        }
+
+        image = Append(image, mapped.narrow(1, 0, width));
+        Opposite = Append(Opposite, opposite.narrow(1, 0, width));
+        Vectors = Append(Vectors, block);
+        residual.Dispose();
+        residual = Outside(mapped.narrow(1, 0, width)).MoveToOuterDisposeScope();
     }
 
     /// <summary>(I − K Kᵀ) x for x [m, …]; the caller owns it.</summary>
@@ -43,7 +59,14 @@ internal sealed class KrylovBasis(Tensor matrix, Tensor start)
     public Tensor ApplyOutside(Tensor x)
     {
         using var scope = NewDisposeScope();
-        return Outside(Apply(x)).MoveToOuterDisposeScope();
+        return Outside(matrix.mm(matrix.mT.mm(x))).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>(I − K Kᵀ) A (I − K Kᵀ) Ω [m, s]; the caller owns it.</summary>
+    public Tensor ProbeOutside()
+    {
+        using var scope = NewDisposeScope();
+        return Outside(probed - image.mm(Vectors.mT.mm(probes))).MoveToOuterDisposeScope();
     }
 
     /// <summary>H = Kᵀ A K and E = Rᵀ R with R = A K − K H, both [q, q] float64; the caller owns them.</summary>
@@ -51,11 +74,17 @@ internal sealed class KrylovBasis(Tensor matrix, Tensor start)
     {
         using var scope = NewDisposeScope();
         var inside = Vectors.mT.mm(image);
-        var residual = image - Vectors.mm(inside);
         inside = ((inside + inside.mT) / 2).to(float64);
-        return (inside.MoveToOuterDisposeScope(), residual.mT.mm(residual).to(float64).MoveToOuterDisposeScope());
+        long before = Size - start.shape[1];
+        var squares = nn.functional.pad(residual.mT.mm(residual).to(float64), [before, 0, before, 0]);
+        return (inside.MoveToOuterDisposeScope(), squares.MoveToOuterDisposeScope());
     }
 
-    /// <summary>A x. The first product is written as (xᵀ M)ᵀ, which reads M in the order of its memory.</summary>
-    private Tensor Apply(Tensor x) => matrix.mm(x.mT.mm(matrix).mT);
+    /// <summary>Columns followed by more columns, kept when the current dispose scope ends.</summary>
+    private static Tensor Append(Tensor columns, Tensor more)
+    {
+        var joined = columns.numel() == 0 ? more.clone() : cat([columns, more], 1);
+        columns.Dispose();
+        return joined.MoveToOuterDisposeScope();
+    }
 }

@@ -68,7 +68,7 @@ public sealed record LeftSvd(Tensor Vectors, double[] Values, double Tail = 0, d
     {
         using var scope = NewDisposeScope();
         var (vectors, values) = route == SvdRoute.Exact ? Thin(matrix) : ThroughGram(matrix);
-        return new((vectors * SignGauge.Of(vectors)).MoveToOuterDisposeScope(), values.data<double>().ToArray());
+        return new((vectors * SignGauge.Of(vectors)).MoveToOuterDisposeScope(), values.cpu().data<double>().ToArray());
     }
 
     private static (Tensor Vectors, Tensor Values) Thin(Tensor matrix)

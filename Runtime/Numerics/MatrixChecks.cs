@@ -35,7 +35,7 @@ public static class MatrixChecks
         {
             using var scope = NewDisposeScope();
             var w = exact.narrow(0, first, count).to(float64);
-            var f = weights?.narrow(0, first, count).to(float64) ?? ones(1, dtype: float64);
+            var f = weights?.narrow(0, first, count).to(float64) ?? ones(1, dtype: float64, device: w.device);
             difference += (f * (w - approximation.narrow(0, first, count)).square()).sum().item<double>();
             whole += (f * w.square()).sum().item<double>();
         }

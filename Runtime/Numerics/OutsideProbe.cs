@@ -10,10 +10,11 @@ namespace PipelineDsl.Runtime.Numerics;
 /// </remarks>
 internal sealed class OutsideProbe
 {
-    private const int Probes = 16;
+    /// <summary>The number of probes, columns of <see cref="Draw"/>.</summary>
+    private const int Probes = 32;
 
-    /// <summary>‖g‖² of 16 Gaussian numbers is below this with probability 1e-12.</summary>
-    private const double SmallestShare = 0.238;
+    /// <summary>‖g‖² of 32 Gaussian numbers is below this with probability 1e-12.</summary>
+    private const double SmallestShare = 2.61;
 
     private readonly KrylovBasis basis;
     private readonly double scale;
@@ -21,19 +22,21 @@ internal sealed class OutsideProbe
     private Tensor current;
     private int degree = 1;
 
-    /// <summary>Draws probes.</summary>
-    /// <param name="basis">K.</param>
+    /// <summary>Begins with C Ω.</summary>
+    /// <param name="basis">K, made with probes of <see cref="Draw"/>.</param>
     /// <param name="scale">A guess of λ₁, above 0; any will do, a good one makes the bound tight.</param>
-    /// <param name="generator">Must not have drawn the same numbers for the basis.</param>
-    public OutsideProbe(KrylovBasis basis, double scale, Generator generator)
+    public OutsideProbe(KrylovBasis basis, double scale)
     {
         this.basis = basis;
         this.scale = scale;
-        var like = basis.Vectors;
         using var scope = NewDisposeScope();
-        var probes = randn(like.shape[0], Probes, dtype: like.dtype, generator: generator).to(like.device);
-        current = before = (basis.ApplyOutside(basis.Outside(probes)) / scale).MoveToOuterDisposeScope();
+        current = before = (basis.ProbeOutside() / scale).MoveToOuterDisposeScope();
     }
+
+    /// <summary>Ω [m, 32] for a matrix with m rows.</summary>
+    /// <param name="matrix">Says size, dtype and device.</param>
+    /// <param name="generator">Must not have drawn the same numbers for the basis.</param>
+    public static Tensor Draw(Tensor matrix, Generator generator) => randn(matrix.shape[0], Probes, dtype: matrix.dtype, generator: generator).to(matrix.device);
 
     /// <summary>Applies C once more.</summary>
     /// <returns>An upper bound of λ₁, or infinity.</returns>

@@ -75,8 +75,8 @@ public sealed record Projection(Tensor Weight, LeftSvd Basis)
         var values = Spectrum.AsSpan(First(slice, rank), rank).ToArray();
         double zero = ZeroTolerance * Spectrum[0];
         double power = fuse switch { SigmaFuse.Both => 0.5, SigmaFuse.Left => 1, _ => 0 };
-        var left = tensor(values.Select(s => Math.Pow(s / scaling, power)).ToArray());
-        var right = tensor(values.Select(s => s <= zero ? 0 : Math.Pow(s / scaling, -power) / scaling).ToArray());
+        var left = tensor(values.Select(s => Math.Pow(s / scaling, power)).ToArray(), device: Weight.device);
+        var right = tensor(values.Select(s => s <= zero ? 0 : Math.Pow(s / scaling, -power) / scaling).ToArray(), device: Weight.device);
         var directions = Directions(slice, rank);
         return new FactorPair(directions * left, directions.mT.mm(Weight) * right.unsqueeze(1)).MoveToOuterDisposeScope();
     }

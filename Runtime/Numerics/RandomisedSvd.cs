@@ -6,8 +6,8 @@ namespace PipelineDsl.Runtime.Numerics;
 
 /// <summary>The leading left singular vectors by randomised block Krylov iteration, with a certificate of how good they are.</summary>
 /// <remarks>
-/// The loss of the vectors found, ‖M‖² − ‖Uᵀ M‖², is computed in float64. The smallest loss possible is bounded from below by <see cref="SpectralBound"/>; how far
-/// the loss can lie above it is certified, up to a failure of the random probes with probability below 1e-11. Slow spectra give large certificates, never falsely small ones.
+/// The loss of the vectors found is ‖M‖² − ‖Uᵀ M‖². The smallest loss possible is bounded from below by <see cref="SpectralBound"/>; how far the loss can lie above it is certified, the
+/// rounding of the iteration's dtype included, up to a failure of the random probes with probability below 1e-11. Slow spectra give large certificates, never falsely small ones.
 /// </remarks>
 internal static class RandomisedSvd
 {
@@ -22,9 +22,6 @@ internal static class RandomisedSvd
 
     /// <summary>Steps of the probe, beyond which growing the basis tightens the certificate more.</summary>
     private const int MostProbeSteps = 7;
-
-    /// <summary>Values that are made float64 at once: a megabyte, which the allocator keeps at hand.</summary>
-    private const long BlockValues = 1 << 17;
 
     /// <summary>The largest excess of the loss, as a share of the smallest loss, that an accuracy allows.</summary>
     public static double Tolerance(SvdAccuracy accuracy) => accuracy == SvdAccuracy.Fast ? 0.01 : 1e-6;
@@ -44,8 +41,9 @@ internal static class RandomisedSvd
         double unit = fast ? Math.ScaleB(1, -24) : Math.ScaleB(1, -53);
         using var generator = new Generator((ulong)seed);
         int block = rank + Math.Max(8, rank / (fast ? 8 : 2));
-        var basis = new KrylovBasis(operand, randn(matrix.shape[1], block, dtype: operand.dtype, generator: generator).to(matrix.device));
-        var search = new Search(basis, energy, unit, rank, block, generator);
+        var start = randn(matrix.shape[1], block, dtype: operand.dtype, generator: generator).to(matrix.device);
+        var basis = new KrylovBasis(operand, start, OutsideProbe.Draw(operand, generator));
+        var search = new Search(basis, energy, unit, rank, block);
         long largest = Math.Min((long)MostBlocks * block, Math.Min(matrix.shape[0], matrix.shape[1]) / 2);
         for (int blocks = 1; blocks < (fast ? FirstFastCheck : FirstTightCheck); blocks++)
         {
@@ -58,58 +56,34 @@ internal static class RandomisedSvd
         }
         while (!search.IsWithin(Tolerance(accuracy), last: basis.Size + block > largest) && basis.Size + block <= largest);
 
-        return Finish(matrix, search.Directions!, energy, search.LargestEnergy);
+        return Finish(search, energy);
     }
 
     /// <summary>Orthonormal to float64 and rotated so that Uᵀ M has orthogonal rows; the loss is that of these vectors. They are moved out of the caller's scope.</summary>
-    private static LeftSvd Finish(Tensor matrix, Tensor directions, double energy, double largestEnergy)
+    private static LeftSvd Finish(Search search, double energy)
     {
-        var basis = linalg.qr(directions.to(float64)).Q;
-        var image = Image(basis, matrix);
+        // The directions D are orthonormal but for rounding: with L Lᵀ = Dᵀ D, Q = D L⁻ᵀ is so to float64, and Qᵀ M = L⁻¹ Dᵀ M is known from the basis.
+        var directions = search.Directions.to(float64);
+        var lower = linalg.cholesky(directions.mT.mm(directions));
+        var basis = linalg.solve_triangular(lower, directions.mT, upper: false).mT;
+        var image = linalg.solve_triangular(lower, search.Opposite.to(float64).mT, upper: false);
         var (squares, rotation) = SymmetricEigen.Descending(image.mm(image.mT));
         squares = squares.clamp_min(0);
         double loss = Math.Max(0, energy - squares.sum().item<double>());
-        double smallest = Math.Max(0, energy - largestEnergy);
+        double smallest = Math.Max(0, energy - search.LargestEnergy);
         double excess = smallest > 0 ? Math.Max(0, loss - smallest) / smallest : double.PositiveInfinity;
         return new(basis.mm(rotation).MoveToOuterDisposeScope(), squares.sqrt().cpu().data<double>().ToArray(), loss, excess);
     }
 
-    /// <summary>Uᵀ M in float64, without a float64 copy of M.</summary>
-    private static Tensor Image(Tensor basis, Tensor matrix)
-    {
-        if (matrix.dtype == float64)
-        {
-            return basis.mT.mm(matrix);
-        }
-
-        var image = zeros(basis.shape[1], matrix.shape[1], dtype: float64, device: matrix.device);
-        foreach (var (first, count) in Blocks(matrix))
-        {
-            using var scope = NewDisposeScope();
-            image.addmm_(basis.narrow(0, first, count).mT, matrix.narrow(0, first, count).to(float64));
-        }
-
-        return image;
-    }
-
-    /// <summary>‖M‖², summed in float64.</summary>
-    private static double Energy(Tensor matrix) => Blocks(matrix).Sum(block =>
+    /// <summary>‖M‖², rows summed in the dtype of M and their sums in float64.</summary>
+    private static double Energy(Tensor matrix)
     {
         using var scope = NewDisposeScope();
-        return Math.Pow(matrix.narrow(0, block.First, block.Count).to(float64).norm().item<double>(), 2);
-    });
-
-    private static IEnumerable<(long First, long Count)> Blocks(Tensor matrix)
-    {
-        long height = Math.Max(1, BlockValues / matrix.shape[1]);
-        for (long first = 0; first < matrix.shape[0]; first += height)
-        {
-            yield return (first, Math.Min(height, matrix.shape[0] - first));
-        }
+        return matrix.norm(dim: 1, keepdim: false).to(float64).square().sum().item<double>();
     }
 
     /// <summary>What is known about the leading eigenvalues as the basis grows.</summary>
-    private sealed class Search(KrylovBasis basis, double energy, double unit, int rank, int block, Generator generator)
+    private sealed class Search(KrylovBasis basis, double energy, double unit, int rank, int block)
     {
         private Tensor inside = empty(0);
         private Tensor residual = empty(0);
@@ -117,7 +91,10 @@ internal static class RandomisedSvd
         private double[] residuals = [];
 
         /// <summary>U_r of the basis [m, r], in the scope of the search.</summary>
-        public Tensor? Directions { get; private set; }
+        public Tensor Directions { get; private set; } = empty(0);
+
+        /// <summary>Mᵀ U_r [n, r], in the scope of the search.</summary>
+        public Tensor Opposite { get; private set; } = empty(0);
 
         /// <summary>No rank-r projection keeps more than this.</summary>
         public double LargestEnergy { get; private set; } = double.PositiveInfinity;
@@ -133,14 +110,16 @@ internal static class RandomisedSvd
             residuals = (error.mm(found) * found).sum(dim: 0).cpu().data<double>().ToArray();
             inside = compressed.MoveToOuterDisposeScope();
             residual = error.MoveToOuterDisposeScope();
-            Directions = basis.Vectors.mm(found.to(basis.Vectors.dtype)).MoveToOuterDisposeScope();
+            var rotation = found.to(basis.Vectors.dtype);
+            Directions = basis.Vectors.mm(rotation).MoveToOuterDisposeScope();
+            Opposite = basis.Opposite.mm(rotation).MoveToOuterDisposeScope();
             double scale = values[block].item<double>();
             if (scale <= 0 || (EstimatedExcess(0) > tolerance && !last))
             {
                 return false;
             }
 
-            var probe = new OutsideProbe(basis, scale, generator);
+            var probe = new OutsideProbe(basis, scale);
             for (int step = 1; step <= MostProbeSteps && Excess(LargestEnergy) > tolerance; step++)
             {
                 double outside = probe.Tighten();

@@ -7,7 +7,8 @@ namespace PipelineDsl.Runtime.Quantization;
 /// <summary>The searches of AWQ (arXiv:2306.00978): column scales from input magnitudes, then a clipped range for each group.</summary>
 /// <remarks>
 /// Errors are exact: the squared error of the outputs over all calibration tokens is tr(Δ G Δᵀ), and that of one group of one row δ G_gg δᵀ. The grid spans from the smallest
-/// to the largest value of a group, 0 not forced in, with an integer zero point; all in float64 but for the stored dtype of scales.
+/// to the largest value of a group with an integer zero point; all in float64 but for the stored dtype of scales. Officially 0 need not lie in that range, which leaves no code
+/// for the values of a group that lies on one side of it; the sound grid includes 0.
 /// </remarks>
 internal static class ActivationAware
 {
@@ -74,8 +75,13 @@ internal static class ActivationAware
         var filled = missing == 0 ? weight : cat([weight, weight.narrow(1, columns - 1, 1).expand(-1, missing)], 1);
         var groups = filled.reshape(weight.shape[0], -1, length);
         double highest = (1 << step.Bits) - 1;
-        var low = groups.amin([-1], keepdim: true);
-        var scales = ((groups.amax([-1], keepdim: true) - low).clamp_min(SmallestRange) / highest).to(scaleType).to(float64);
+        var (low, high) = (groups.amin([-1], keepdim: true), groups.amax([-1], keepdim: true));
+        if (step.Parity == Parity.Sound)
+        {
+            (low, high) = (low.clamp_max(0), high.clamp_min(0));
+        }
+
+        var scales = ((high - low).clamp_min(SmallestRange) / highest).to(scaleType).to(float64);
         var zero = (-(low / scales).round()).clamp(0, highest);
         var codes = ((groups / scales).round() + zero).clamp(0, highest);
         var values = ((codes - zero) * scales).reshape(weight.shape[0], -1).narrow(1, 0, columns);

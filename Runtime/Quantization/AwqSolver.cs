@@ -7,15 +7,15 @@ using static TorchSharp.torch;
 
 namespace PipelineDsl.Runtime.Quantization;
 
-/// <summary>Puts every dense matrix of a weight on a uniform grid after scaling its columns as the inputs' strength says.</summary>
+/// <summary>Puts every dense matrix of a weight on a uniform grid after scaling its columns as the inputs' strength says, or rounds to nearest where that has the smaller error of the outputs.</summary>
 /// <remarks>
-/// Facts: <c>exponent</c> of the magnitudes; <c>weightedError</c>, the squared error of the layer's outputs on the calibration data as a share of their energy, and
-/// <c>weightedErrorNearest</c>, the same for rounding to nearest. Matrices inside a product take the root of the second moment as their magnitudes: the means are known for the layer's inputs alone.
+/// Facts: <c>exponent</c> of the magnitudes, and those of <see cref="NearestChoice"/>. Matrices inside a product take the root of the second moment as their magnitudes: the means are
+/// known for the layer's inputs alone.
 /// </remarks>
 public sealed class AwqSolver : LayerSolver<Awq>
 {
     /// <inheritdoc/>
-    public override int Version => 1;
+    public override int Version => 2;
 
     /// <inheritdoc/>
     protected override LayerSolution Solve(LayerProblem problem, Awq step)
@@ -29,11 +29,8 @@ public sealed class AwqSolver : LayerSolver<Awq>
             using var inner = NewDisposeScope();
             return Store(dense.Matrix, gram, ReferenceEquals(dense, problem.Weight) ? magnitudes : (gram.diagonal().clamp_min(0) / Math.Max(1, moments.Count)).sqrt(), step, facts);
         });
-        using var nearest = problem.Weight.RewriteDense(dense => RoundToNearest.Store(dense.Matrix, step));
-        var original = problem.Weight.Materialize();
-        facts["weightedError"] = WeightedError.Of(original, weight.Materialize(), moments.Gram);
-        facts["weightedErrorNearest"] = WeightedError.Of(original, nearest.Materialize(), moments.Gram);
-        return new(weight, null, facts, [], []);
+        var nearest = problem.Weight.RewriteDense(dense => new Scaled(null, RoundToNearest.Store(dense.Matrix, step), ones(dense.Columns)));
+        return NearestChoice.Of(problem, weight, nearest, moments.Gram, facts, []);
     }
 
     private static Scaled Store(Tensor matrix, Tensor gram, Tensor magnitudes, Awq step, Dictionary<string, double> facts)

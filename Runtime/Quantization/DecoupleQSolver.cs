@@ -1,5 +1,6 @@
 using System.Globalization;
 using PipelineDsl.Runtime.Engine;
+using PipelineDsl.Runtime.Optimization;
 using PipelineDsl.Runtime.Reconstruction;
 using PipelineDsl.Runtime.Weights;
 
@@ -9,14 +10,13 @@ namespace PipelineDsl.Runtime.Quantization;
 
 /// <summary>Puts every dense matrix of a weight on a grid of codes, scales and offsets by decoupleQ (arXiv:2404.12759); its second stage, on request, trains scales and offsets.</summary>
 /// <remarks>
-/// Facts: <c>weightedError</c>, the squared error of the layer's outputs on the calibration data as a share of their energy; <c>weightedErrorNearest</c>, the same for rounding to nearest;
-/// <c>bitsPerWeight</c>, scales and offsets included; <c>loss00</c>, <c>loss01</c>, …: the damped loss at the start, after the first rounding, and after each half of each
+/// Facts: those of <see cref="NearestChoice"/>; <c>bitsPerWeight</c>, scales and offsets included; <c>loss00</c>, <c>loss01</c>, …: the damped loss at the start, after the first rounding, and after each half of each
 /// alternation, and <c>lossStored</c>, that of what is stored; summed over the matrices of a weight.
 /// </remarks>
 public sealed class DecoupleQSolver : ReconstructingSolver<DecoupleQ>
 {
     /// <inheritdoc/>
-    public override int Version => 1;
+    public override int Version => 2;
 
     /// <inheritdoc/>
     protected override LayerSolution Solve(LayerProblem problem, DecoupleQ step)
@@ -26,12 +26,9 @@ public sealed class DecoupleQSolver : ReconstructingSolver<DecoupleQ>
         var traces = new List<List<double>>();
         var notes = new List<string>();
         var weight = InputAware.Rewrite(problem.Weight, moments.Gram, (dense, gram) => Quantize(dense, gram / Math.Max(1, moments.Count), step, traces, notes));
-        using var nearest = problem.Weight.RewriteDense(dense => RoundToNearest.Store(dense.Matrix, step));
-        var original = problem.Weight.Materialize();
+        var nearest = problem.Weight.RewriteDense(dense => RoundToNearest.Store(dense.Matrix, step));
         var facts = new Dictionary<string, double>
         {
-            ["weightedError"] = WeightedError.Of(original, weight.Materialize(), moments.Gram),
-            ["weightedErrorNearest"] = WeightedError.Of(original, nearest.Materialize(), moments.Gram),
             ["bitsPerWeight"] = 8.0 * weight.Bytes / (weight.Rows * weight.Columns),
             ["lossStored"] = traces.Sum(trace => trace[^1]),
         };
@@ -41,7 +38,7 @@ public sealed class DecoupleQSolver : ReconstructingSolver<DecoupleQ>
             facts[string.Create(CultureInfo.InvariantCulture, $"loss{i:00}")] = traces.Sum(trace => trace[Math.Min(i, trace.Count - 2)]);
         }
 
-        return new(weight, null, facts, [], [.. notes.Distinct()]);
+        return NearestChoice.Of(problem, weight, nearest, moments.Gram, facts, notes);
     }
 
     /// <inheritdoc/>

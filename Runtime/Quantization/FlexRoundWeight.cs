@@ -1,4 +1,5 @@
 using PipelineDsl.Runtime.Engine;
+using PipelineDsl.Runtime.Optimization;
 using PipelineDsl.Runtime.Reconstruction;
 using PipelineDsl.Runtime.Weights;
 using TorchSharp;

@@ -7,15 +7,12 @@ using static TorchSharp.torch;
 
 namespace PipelineDsl.Runtime.Quantization;
 
-/// <summary>Puts every dense matrix of a weight on a uniform grid by GPTQ.</summary>
-/// <remarks>
-/// Facts: <c>weightedError</c>, the squared error of the layer's outputs on the calibration data as a share of their energy, and <c>weightedErrorNearest</c>, the same for
-/// rounding to nearest. A matrix for which rounding to nearest is better keeps that.
-/// </remarks>
+/// <summary>Puts every dense matrix of a weight on a uniform grid by GPTQ, or rounds all of them to nearest where that has the smaller error of the layer's outputs.</summary>
+/// <remarks>Facts: those of <see cref="NearestChoice"/>, and <c>damping</c>, the largest that a matrix needed.</remarks>
 public sealed class GptqSolver : LayerSolver<Gptq>
 {
     /// <inheritdoc/>
-    public override int Version => 1;
+    public override int Version => 2;
 
     /// <inheritdoc/>
     protected override LayerSolution Solve(LayerProblem problem, Gptq step)
@@ -23,18 +20,13 @@ public sealed class GptqSolver : LayerSolver<Gptq>
         using var scope = NewDisposeScope();
         var moments = problem.Statistics.InputMoments ?? throw new InvalidOperationException("no input moments were collected for the layer");
         var notes = new List<string>();
-        var weight = InputAware.Rewrite(problem.Weight, moments.Gram, (dense, gram) => Quantize(dense, gram, moments.Count, step, notes));
-        using var nearest = problem.Weight.RewriteDense(dense => Nearest(dense, step));
-        var original = problem.Weight.Materialize();
-        var facts = new Dictionary<string, double>
-        {
-            ["weightedError"] = WeightedError.Of(original, weight.Materialize(), moments.Gram),
-            ["weightedErrorNearest"] = WeightedError.Of(original, nearest.Materialize(), moments.Gram),
-        };
-        return new(weight, null, facts, [], [.. notes.Distinct()]);
+        var facts = new Dictionary<string, double> { ["damping"] = 0 };
+        var found = InputAware.Rewrite(problem.Weight, moments.Gram, (dense, gram) => Quantize(dense, gram, moments.Count, step, facts, notes));
+        var nearest = problem.Weight.RewriteDense(dense => Nearest(dense, step));
+        return NearestChoice.Of(problem, found, nearest, moments.Gram, facts, notes);
     }
 
-    private static Expression Quantize(Dense dense, Tensor gram, long count, Gptq step, List<string> notes)
+    private static Expression Quantize(Dense dense, Tensor gram, long count, Gptq step, Dictionary<string, double> facts, List<string> notes)
     {
         using var scope = NewDisposeScope();
         var settings = GptqSettings.Of(step, dense.Rows, dense.Columns);
@@ -46,22 +38,19 @@ public sealed class GptqSolver : LayerSolver<Gptq>
         }
 
         var rounding = GptqRounding.Of(dense.Matrix, hessian, settings);
+        facts["damping"] = Math.Max(facts["damping"], rounding.Damping);
         if (rounding.Damping > step.Damping)
         {
             notes.Add(string.Create(CultureInfo.InvariantCulture, $"the second moment of the inputs is not positive definite; the damping was raised from {step.Damping} to {rounding.Damping}"));
         }
 
-        var stored = rounding.Store(settings);
-        var nearest = Nearest(dense, step);
-        bool worse = !step.StoresOrder && WeightedError.Energy(dense.Matrix, nearest.Materialize(), gram) < WeightedError.Energy(dense.Matrix, stored.Materialize(), gram);
-        if (worse)
-        {
-            notes.Add("rounding to nearest has the smaller error on the calibration data and was kept");
-        }
-
-        (worse ? stored : nearest).Dispose();
-        return worse ? nearest : stored;
+        return rounding.Store(settings);
     }
 
-    private static Grid Nearest(Dense dense, Quantize step) => RoundToNearest.Store(dense.Matrix, step);
+    /// <summary>Rounded to nearest, with its columns in their own order where a stored order is part of the form.</summary>
+    private static Expression Nearest(Dense dense, Gptq step)
+    {
+        var grid = RoundToNearest.Store(dense.Matrix, step);
+        return step.StoresOrder ? new Permuted(grid, arange(dense.Columns, dtype: int32)) : grid;
+    }
 }

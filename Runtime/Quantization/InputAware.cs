@@ -5,7 +5,10 @@ using static TorchSharp.torch;
 namespace PipelineDsl.Runtime.Quantization;
 
 /// <summary>Rewrites the dense matrices of a weight one after the other, each with the Gram matrix of the inputs that reach it.</summary>
-/// <remarks>In W = L R the right factor reads the layer's inputs x, and the left one R x: its Gram matrix is R G Rᵀ with the right factor as it is stored by then.</remarks>
+/// <remarks>
+/// In W = L R the right factor reads the layer's inputs x, and the left one R x: its Gram matrix is R G Rᵀ with the right factor as it is stored by then.
+/// The matrix of a spatial kernel reads each column of a patch by itself; its Gram matrix is the sum over the columns.
+/// </remarks>
 internal static class InputAware
 {
     /// <summary>Quantises a dense matrix.</summary>
@@ -29,6 +32,7 @@ internal static class InputAware
             Scaled scaled => new Scaled(scaled.RowScales?.alias(), Rewrite(scaled.Inner, ScaledGram(gram, scaled.ColumnScales), quantize), scaled.ColumnScales?.alias(), scaled.Factor),
             Shifted shifted => new Shifted(Rewrite(shifted.Inner, gram, quantize), shifted.Row.alias()),
             Permuted permuted => new Permuted(Rewrite(permuted.Inner, gram.index_select(0, permuted.Order).index_select(1, permuted.Order), quantize), permuted.Order.alias()),
+            SpatialKernel spatial => new SpatialKernel(Rewrite(spatial.Inner, ColumnGram(gram, spatial), quantize), spatial.Height, spatial.Width),
             _ when !HasDense(weight) => weight.RewriteDense(dense => dense),
             _ => throw new InvalidOperationException($"a weight of the form '{weight.Form}' cannot be quantised by its inputs; use 'quantize'"),
         };
@@ -77,6 +81,14 @@ internal static class InputAware
 
         var scales = columnScales.to(float64);
         return gram * scales * scales.unsqueeze(1);
+    }
+
+    /// <summary>Σ over a patch's columns j of G[(c, i, j), (c', i', j)].</summary>
+    private static Tensor ColumnGram(Tensor gram, SpatialKernel spatial)
+    {
+        long channels = spatial.Inner.Columns / spatial.Height;
+        var (height, width) = (spatial.Height, spatial.Width);
+        return gram.reshape(channels, height, width, channels, height, width).diagonal(0, 2, 5).sum(-1).reshape(channels * height, channels * height);
     }
 
     private static bool HasDense(Expression weight) => weight is Dense || weight.Parts.Any(HasDense);

@@ -36,16 +36,23 @@ internal static class NormalFloatMatrix
     /// <param name="matrix">[rows, columns], any real dtype.</param>
     /// <param name="step">Bits, block and whether scales are quantised; codes are then computed with the scales as they are stored.</param>
     /// <exception cref="InvalidOperationException">The matrix holds NaN or infinity.</exception>
-    public static Expression Store(Tensor matrix, NormalFloat step)
+    public static Expression Store(Tensor matrix, NormalFloat step) =>
+        Store(matrix, step.Bits, step.BlockSize, magnitudes => step.DoubleQuantization ? Quantize(magnitudes) : new Dense(magnitudes.reshape(1, -1)));
+
+    /// <summary>As above, with a form of its own for the scales.</summary>
+    /// <param name="matrix">[rows, columns], any real dtype.</param>
+    /// <param name="bits">2 to 8.</param>
+    /// <param name="blockSize">Values a block; the last may be shorter.</param>
+    /// <param name="store">Makes of the largest magnitude of each block [blocks] float32 the scales that are stored [1, blocks].</param>
+    public static Expression Store(Tensor matrix, int bits, int blockSize, Func<Tensor, Expression> store)
     {
         using var scope = NewDisposeScope();
         MatrixChecks.RequireFinite(matrix, "the weight");
         var flat = matrix.to(float32).reshape(-1);
-        var levels = NormalFloatLevels.Of(step.Bits);
-        var magnitudes = Magnitudes(flat, step.BlockSize);
-        Expression scales = step.DoubleQuantization ? Quantize(magnitudes) : new Dense(magnitudes.reshape(1, -1));
-        var codes = Codes(flat, scales.Materialize().reshape(-1), levels, step.BlockSize);
-        var geometry = new GridGeometry(1, flat.shape[0], step.Bits, false, Granularity.Group, step.BlockSize);
+        var levels = NormalFloatLevels.Of(bits);
+        var scales = store(Magnitudes(flat, blockSize));
+        var codes = Codes(flat, scales.Materialize().reshape(-1), levels, blockSize);
+        var geometry = new GridGeometry(1, flat.shape[0], bits, false, Granularity.Group, blockSize);
         return new Reshaped(Grid.Pack(geometry, codes.reshape(1, -1), scales, null, levels), matrix.shape[0], matrix.shape[1]);
     }
 

@@ -1,3 +1,4 @@
+using PipelineDsl.Runtime.Optimization;
 using PipelineDsl.Runtime.Reconstruction;
 using PipelineDsl.Runtime.Weights;
 

@@ -50,4 +50,10 @@ public sealed record RoundToNearest(Tensor Codes, Tensor Scales, Tensor? Zeros)
         var rounded = Of(weight, geometry, Dtypes.Of(step.ScaleType));
         return Grid.Pack(geometry, rounded.Codes, rounded.Scales, rounded.Zeros);
     }
+
+    /// <summary>A matrix on an asymmetric grid a row with exact scales, which tables of as many bits are held against; the caller owns the result.</summary>
+    /// <param name="weight">[rows, columns], any real dtype.</param>
+    /// <param name="bits">Bits a code.</param>
+    /// <exception cref="InvalidOperationException">The weight holds NaN or infinity.</exception>
+    public static Grid StoreRows(Tensor weight, int bits) => Store(weight, new Quantize { Bits = bits, Granularity = Granularity.Channel, Symmetric = false, ScaleType = ScaleType.Float32 });
 }

@@ -34,7 +34,7 @@ public sealed class SqueezeLlmSolver : LayerSolver<SqueezeLlm>
 
         var exact = problem.Weight.Materialize();
         var approximation = weight.Materialize();
-        var rounded = problem.Weight.RewriteDense(dense => Round(dense, step.Bits));
+        var rounded = problem.Weight.RewriteDense(dense => RoundToNearest.StoreRows(dense.Matrix, step.Bits));
         facts["relativeError"] = MatrixChecks.RelativeError(exact, approximation);
         facts["weightedError"] = MatrixChecks.WeightedError(exact, approximation, fisher);
         facts["roundToNearestError"] = MatrixChecks.WeightedError(exact, rounded.Materialize(), fisher);
@@ -77,7 +77,7 @@ public sealed class SqueezeLlmSolver : LayerSolver<SqueezeLlm>
         var rest = weight.masked_fill(kept.Mask, 0);
         var counted = step.Parity == Parity.Official ? rest != 0 : ~kept.Mask;
         var weights = fisher is null ? counted : fisher * counted;
-        var tables = Store(RowTables.Fit(rest, weights, 1 << step.Bits, step), step, notes);
+        var tables = StoredTables.Of(RowTables.Fit(rest, weights, 1 << step.Bits, step), step.TableType, notes);
         var codes = RowTables.Assign(rest, tables);
         var codebook = Codebook.Pack(codes, tables.unsqueeze(-1).contiguous());
         return count == 0 ? codebook : new Sum(codebook, Rest(weight, kept.Mask, codebook, step));
@@ -91,24 +91,6 @@ public sealed class SqueezeLlmSolver : LayerSolver<SqueezeLlm>
             : KeptWeights.OfCount(weight, fisher, sensitive, SqueezeLlm.CountOf(step.SparseFraction, weight.numel()));
     }
 
-    /// <summary>The table as it is stored, before any code is computed with it.</summary>
-    private static Tensor Store(Tensor tables, SqueezeLlm step, List<string> notes)
-    {
-        var stored = tables.to(Dtypes.Of(step.TableType));
-        if (!stored.isfinite().all().item<bool>())
-        {
-            throw new InvalidOperationException($"a table value of {tables.abs().max().item<double>():g3} does not fit {stored.dtype}; use 'tableType: float32'");
-        }
-
-        var largest = tables.abs().amax(1);
-        if (step.TableType == ScaleType.Float16 && ((largest > 0) & (largest < RoundToNearestSolver.SmallestNormalHalf)).any().item<bool>())
-        {
-            notes.Add("some rows are so small that their float16 tables lose digits; 'tableType: float32' keeps them");
-        }
-
-        return stored;
-    }
-
     /// <summary>What is missing at the kept places, where the codebook has the table's value nearest to 0.</summary>
     private static Sparse Rest(Tensor weight, Tensor mask, Codebook codebook, SqueezeLlm step)
     {
@@ -116,14 +98,5 @@ public sealed class SqueezeLlmSolver : LayerSolver<SqueezeLlm>
         var rest = Sparse.Of(weight - codebook.Materialize(), mask, Dtypes.Of(step.SparseType));
         return rest.Values.isfinite().all().item<bool>() ? rest
             : throw new InvalidOperationException($"a weight of {weight.abs().max().to(float64).item<double>():g3} that is kept as it is does not fit float16; use 'sparseType: float32'");
-    }
-
-    /// <summary>The uniform grid of as many bits that the table is held against.</summary>
-    private static Grid Round(Dense dense, int bits)
-    {
-        using var scope = NewDisposeScope();
-        var geometry = new GridGeometry(dense.Rows, dense.Columns, bits, Signed: false, Granularity.Channel, 1);
-        var rounded = RoundToNearest.Of(dense.Matrix, geometry, float32);
-        return Grid.Pack(geometry, rounded.Codes, rounded.Scales, rounded.Zeros);
     }
 }

@@ -5,19 +5,9 @@ using static TorchSharp.torch;
 
 namespace PipelineDsl.Runtime.Quantization;
 
-/// <summary>The squared error of a layer's outputs on the calibration data, as a share of their energy.</summary>
+/// <summary>The squared error of a layer's outputs on the calibration data.</summary>
 internal static class WeightedError
 {
-    /// <summary>tr(Δ G Δᵀ) / tr(W G Wᵀ), Δ = W − W'; 0 when nothing differs, infinity when only the outputs of W are zero.</summary>
-    /// <param name="exact">W [rows, columns].</param>
-    /// <param name="approximation">W' [rows, columns].</param>
-    /// <param name="gram">G = Σ x xᵀ [columns, columns] float64.</param>
-    public static double Of(Tensor exact, Tensor approximation, Tensor gram)
-    {
-        double error = Energy(exact, approximation, gram);
-        return error == 0 ? 0 : error / Energy(exact, null, gram);
-    }
-
     /// <summary>Σ error² / Σ energy of a layer in the metric of what was collected about it: its inputs, what the loss is sensitive to, how often rows are looked up; or the weight itself.</summary>
     /// <param name="problem">The layer.</param>
     /// <param name="exact">W [rows, columns].</param>
@@ -35,17 +25,14 @@ internal static class WeightedError
         }
 
         var weights = statistics.FisherDiagonal ?? statistics.AccessCounts?.unsqueeze(1) ?? statistics.Fisher?.Columns.unsqueeze(0);
-        energy = weights is null ? 0 : Energy(exact, weights);
-        if (energy > 0)
-        {
-            return Energy(exact - approximation, weights!) / energy;
-        }
-
-        double plain = exact.to(float64).square().sum().item<double>();
-        return plain > 0 ? (exact.to(float64) - approximation).square().sum().item<double>() / plain : 0;
+        double error = MatrixChecks.WeightedError(exact, approximation, weights?.expand(exact.shape));
+        return double.IsFinite(error) ? error : MatrixChecks.WeightedError(exact, approximation, null);
     }
 
     /// <summary>tr(Δ G Δᵀ) with Δ = W − W', or W alone.</summary>
+    /// <param name="exact">W [rows, columns].</param>
+    /// <param name="approximation">W' [rows, columns], or null for the energy of the outputs themselves.</param>
+    /// <param name="gram">G = Σ x xᵀ [columns, columns] float64.</param>
     public static double Energy(Tensor exact, Tensor? approximation, Tensor gram)
     {
         double sum = 0;
@@ -58,12 +45,5 @@ internal static class WeightedError
         }
 
         return sum;
-    }
-
-    /// <summary>Σ weight · value².</summary>
-    private static double Energy(Tensor values, Tensor weights)
-    {
-        using var scope = NewDisposeScope();
-        return (values.to(float64).square() * weights).sum().item<double>();
     }
 }

@@ -30,7 +30,8 @@ internal sealed class StudentLayer : IDisposable
         this.layer = layer;
         this.trainsBias = trainsBias;
         bool adds = trainsBias && layer.Bias is null;
-        original = new(layer, weight, adds ? null : bias);
+        // A bias that is trained is put back even where it starts as the layer's own.
+        original = new(layer, weight, adds ? null : bias ?? (trainsBias ? layer.Bias : null));
         layer.Weight.requires_grad = true;
         if (adds)
         {

@@ -1,3 +1,4 @@
+using PipelineDsl.Runtime.Optimization;
 using PipelineDsl.Runtime.Weights;
 
 using static TorchSharp.torch;
@@ -35,6 +36,9 @@ public abstract class TrainableWeight : IDisposable
 
     /// <summary>The weight as it would be stored now: every choice made, every scale rounded to its stored dtype before codes are computed. The caller owns it.</summary>
     public abstract Expression Harden();
+
+    /// <summary>What the method reports about the layer after the last step.</summary>
+    public virtual IReadOnlyDictionary<string, double> Facts => new Dictionary<string, double>();
 
     /// <inheritdoc/>
     public void Dispose()

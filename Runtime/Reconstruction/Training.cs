@@ -1,4 +1,5 @@
 using System.Globalization;
+using PipelineDsl.Runtime.Optimization;
 
 using static TorchSharp.torch;
 
@@ -22,7 +23,7 @@ internal sealed class Training(IReadOnlyList<TrainableWeight> weights, IReconstr
     {
         using var gradients = enable_grad();
         double startLoss = bestLoss = Measure(start);
-        using var optimizer = new Optimizer(weights);
+        using var optimizer = new Optimizer(weights.SelectMany(weight => weight.Groups));
         string? note = null;
         try
         {

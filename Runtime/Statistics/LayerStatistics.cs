@@ -32,6 +32,20 @@ public sealed class LayerStatistics
 
     /// <summary>How often each row of a table was looked up [rows].</summary>
     public Tensor? AccessCounts { get; init; }
+
+    /// <summary>The same on a device, in the current dispose scope.</summary>
+    /// <param name="device">Where the tensors go.</param>
+    internal LayerStatistics To(Device device) => new()
+    {
+        InputMoments = InputMoments is { } moments ? moments with { Sum = moments.Sum.to(device), Gram = moments.Gram.to(device) } : null,
+        Covariances = Covariances.ToDictionary(item => item.Key, item => item.Value.to(device)),
+        InputNorms = InputNorms?.to(device),
+        InputMagnitudes = InputMagnitudes is { } magnitudes ? new(magnitudes.Means.to(device), magnitudes.Largest.to(device)) : null,
+        InputSamples = InputSamples?.to(device),
+        Fisher = Fisher is { } fisher ? fisher with { Rows = fisher.Rows.to(device), Columns = fisher.Columns.to(device) } : null,
+        FisherDiagonal = FisherDiagonal?.to(device),
+        AccessCounts = AccessCounts?.to(device),
+    };
 }
 
 /// <summary>Sums over the input vectors x of a layer.</summary>

@@ -12,20 +12,22 @@ public sealed class Codebook : Expression
     private const int MostBits = 16;
 
     /// <summary>A looked-up matrix from its stored tensors.</summary>
-    /// <param name="codes">Packed indices [rows, row bytes] uint8, one for <c>D</c> columns, low bits first; ⌈log2 K⌉ bits each.</param>
+    /// <param name="codes">Packed indices uint8, one for <c>D</c> columns, low bits first, ⌈log2 K⌉ bits each: [rows, row bytes] where each row has a table, [1, bytes] without gaps between rows where all share one.</param>
     /// <param name="tables">[1 or rows, K, D] float16 or float32: K codewords of D neighbours, for all rows or for each.</param>
+    /// <param name="rows">Rows of the matrix.</param>
     /// <param name="columns">Columns of the matrix, a multiple of D.</param>
-    /// <exception cref="ArgumentException">Codes, tables and columns do not fit each other.</exception>
+    /// <exception cref="ArgumentException">Codes, tables, rows and columns do not fit each other.</exception>
     /// <remarks>The expression takes ownership of the tensors, which must be contiguous and on the CPU. Every index must be below K.</remarks>
-    public Codebook(Tensor codes, Tensor tables, long columns)
+    public Codebook(Tensor codes, Tensor tables, long rows, long columns)
     {
-        if (Misfit(codes, tables, columns) is { } problem)
+        if (Misfit(codes, tables, rows, columns) is { } problem)
         {
             throw new ArgumentException(problem, nameof(codes));
         }
 
         Codes = codes.DetachFromDisposeScope();
         Tables = tables.DetachFromDisposeScope();
+        Rows = rows;
         Columns = columns;
     }
 
@@ -42,7 +44,7 @@ public sealed class Codebook : Expression
     public long Width => Tables.shape[2];
 
     /// <inheritdoc/>
-    public override long Rows => Codes.shape[0];
+    public override long Rows { get; }
 
     /// <inheritdoc/>
     public override long Columns { get; }
@@ -53,7 +55,11 @@ public sealed class Codebook : Expression
     /// <summary>Packs plain indices.</summary>
     /// <param name="codes">[rows, columns / D] int16 (above 32767 as the same 16 bits), still the caller's.</param>
     /// <param name="tables">As for the constructor; the expression takes ownership.</param>
-    public static Codebook Pack(Tensor codes, Tensor tables) => new(BitPacking.PackRows(codes, BitsFor(tables.shape[1])), tables, codes.shape[1] * tables.shape[2]);
+    public static Codebook Pack(Tensor codes, Tensor tables)
+    {
+        using var lines = tables.shape[0] == 1 ? codes.reshape(1, -1) : codes.alias();
+        return new(BitPacking.PackRows(lines, BitsFor(tables.shape[1])), tables, codes.shape[0], codes.shape[1] * tables.shape[2]);
+    }
 
     /// <summary>The indices [rows, columns / D] int64; the caller owns them.</summary>
     public Tensor Indices() => Indices(0, Rows);
@@ -79,16 +85,18 @@ public sealed class Codebook : Expression
     };
 
     /// <inheritdoc/>
-    public override Expression RewriteDense(Func<Dense, Expression> rewrite) => new Codebook(Codes.alias(), Tables.alias(), Columns);
+    public override Expression RewriteDense(Func<Dense, Expression> rewrite) => new Codebook(Codes.alias(), Tables.alias(), Rows, Columns);
 
     internal static Codebook Read(DescriptionReader description)
     {
         var (rows, columns, codewords, width) = (description.Rows, description.Columns, description.Integer("codewords"), description.Integer("width"));
         description.Require(codewords is < 1 or > 1 << MostBits || width < 1 || columns % width != 0 ? $"{codewords} codewords of {width} columns are impossible" : null);
+        description.Require((Int128)rows * columns > long.MaxValue / MostBits ? $"{rows} × {columns} values are too many" : null);
         bool perRow = description.Flag("perRow");
         var codebook = description.Owning(leaves => new Codebook(
-            leaves.Tensor("codes", [rows, BitPacking.RowBytes(columns / width, BitsFor(codewords))], uint8),
+            leaves.Tensor("codes", CodesShape(perRow, rows, columns / width, BitsFor(codewords)), uint8),
             leaves.Tensor("tables", [perRow ? rows : 1, codewords, width], float16, float32),
+            rows,
             columns));
         using var indices = codebook.Indices();
         using var largest = indices.max();
@@ -115,11 +123,15 @@ public sealed class Codebook : Expression
 
     private static int BitsFor(long codewords) => Math.Max(1, BitOperations.Log2((ulong)Math.Max(1, codewords - 1)) + 1);
 
-    private static string? Misfit(Tensor codes, Tensor tables, long columns) =>
-        tables.dim() != 3 || tables.shape[1] is < 1 or > 1 << MostBits || tables.shape[2] < 1 || (tables.dtype != float16 && tables.dtype != float32) ? "the codewords are no table"
+    private static long[] CodesShape(bool perRow, long rows, long indices, int bits) =>
+        perRow ? [rows, BitPacking.RowBytes(indices, bits)] : [1, BitPacking.RowBytes(rows * indices, bits)];
+
+    private static string? Misfit(Tensor codes, Tensor tables, long rows, long columns) =>
+        rows < 1 ? $"there are {rows} rows"
+        : tables.dim() != 3 || tables.shape[1] is < 1 or > 1 << MostBits || tables.shape[2] < 1 || (tables.dtype != float16 && tables.dtype != float32) ? "the codewords are no table"
         : columns < 1 || columns % tables.shape[2] != 0 ? $"{columns} columns are no multiple of codewords of {tables.shape[2]}"
-        : codes.dtype != uint8 || codes.dim() != 2 || codes.shape[0] < 1 || codes.shape[1] != BitPacking.RowBytes(columns / tables.shape[2], BitsFor(tables.shape[1])) ? "the indices do not fit the table"
-        : tables.shape[0] != 1 && tables.shape[0] != codes.shape[0] ? "there must be one table, or one a row"
+        : tables.shape[0] != 1 && tables.shape[0] != rows ? "there must be one table, or one a row"
+        : codes.dtype != uint8 || !codes.shape.SequenceEqual(CodesShape(tables.shape[0] != 1, rows, columns / tables.shape[2], BitsFor(tables.shape[1]))) ? "the indices do not fit the table"
         : null;
 
     /// <summary>Rows of the matrix [count, columns] float32; the caller owns them.</summary>
@@ -139,7 +151,19 @@ public sealed class Codebook : Expression
     private Tensor Indices(long first, long count)
     {
         using var scope = NewDisposeScope();
-        var indices = BitPacking.UnpackRows(Codes.narrow(0, first, count), Columns / Width, Bits, signed: false).to(int64);
-        return indices.bitwise_and(0xFFFF).MoveToOuterDisposeScope();
+        long length = Columns / Width;
+        if (Tables.shape[0] != 1)
+        {
+            return Plain(BitPacking.UnpackRows(Codes.narrow(0, first, count), length, Bits, signed: false)).MoveToOuterDisposeScope();
+        }
+
+        // Eight indices are whole bytes, whatever their bits.
+        long lead = first * length % 8;
+        long wanted = lead + (count * length);
+        var run = Codes.narrow(1, ((first * length) - lead) * Bits / 8, BitPacking.RowBytes(wanted, Bits));
+        return Plain(BitPacking.UnpackRows(run, wanted, Bits, signed: false).narrow(1, lead, count * length).reshape(count, length)).MoveToOuterDisposeScope();
     }
+
+    /// <summary>16 bits that were read as a signed number.</summary>
+    private static Tensor Plain(Tensor codes) => codes.to(int64).bitwise_and_(0xFFFF);
 }

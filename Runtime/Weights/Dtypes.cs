@@ -12,6 +12,9 @@ internal static class Dtypes
     /// <summary>The dtype of a step's scales.</summary>
     public static ScalarType Of(ScaleType scales) => scales == ScaleType.Float16 ? float16 : float32;
 
+    /// <summary>The dtype of a real number.</summary>
+    public static ScalarType Of(RealType type) => type switch { RealType.Float16 => float16, RealType.Bfloat16 => bfloat16, _ => float32 };
+
     /// <summary>What a stored tensor counts as in a dense result: float64 stays, everything else is float32.</summary>
     public static ScalarType Wide(ScalarType dtype) => dtype == float64 ? float64 : float32;
 

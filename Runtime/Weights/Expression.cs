@@ -51,6 +51,15 @@ public abstract class Expression : IDisposable
     /// <exception cref="InvalidDataException">The description is damaged or the leaves do not fit it.</exception>
     public static Expression Read(JsonObject description, Func<string, Tensor> leaf) => ExpressionReader.Read(description, leaf, "");
 
+    /// <summary>The same expression with leaves of its own on a device.</summary>
+    /// <param name="device">Where the leaves go.</param>
+    /// <returns>A new expression; the caller owns it.</returns>
+    public Expression To(Device device)
+    {
+        var leaves = Leaves().ToDictionary(leaf => leaf.Name, leaf => leaf.Tensor, StringComparer.Ordinal);
+        return Read(Describe(), name => leaves[name].to(device, copy: true));
+    }
+
     /// <summary>The leaves of this form as a part of another one.</summary>
     internal IEnumerable<(string Name, Tensor Tensor)> LeavesOf(string part) => Leaves().Select(leaf => ($"{part}.{leaf.Name}", leaf.Tensor));
 

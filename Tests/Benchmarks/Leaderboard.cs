@@ -4,24 +4,40 @@ using PipelineDsl.Diagnostics;
 using PipelineDsl.Recipes;
 using PipelineDsl.Runtime;
 using PipelineDsl.Runtime.Artifacts;
+using PipelineDsl.Runtime.Data;
 using PipelineDsl.Runtime.Engine;
+using PipelineDsl.Runtime.Formats.Tokenizers;
+using PipelineDsl.Runtime.Measurement;
 using Stories.Model;
 
 namespace PipelineDsl.Benchmarks;
 
-/// <summary>Every orientation at 80 to 20 % of the linear layers' bytes, with uniform and with allocated ranks, beside rounding to few bits: perplexity against bytes.</summary>
+/// <summary>Every orientation at 80 to 20 % of the linear layers' bytes, with uniform and with allocated ranks, every quantising method at 8 to 2 bits, and BitStack: perplexity against bytes.</summary>
 /// <remarks>
-/// The budget of allocated ranks is the bytes that uniform ranks took. Arguments: names of models (none means all that are at hand), and <c>--measured</c>
-/// for ranks by measured sensitivity too, which takes a run over the calibration text for each of 16 ranks of each layer.
+/// The budget of allocated ranks is the bytes that uniform ranks took; BitStack is one artifact, loaded in the bytes of rounding to nearest. Arguments: names of models (none means all that
+/// are at hand), <c>--only METHOD,…</c> for some of the methods, and <c>--measured</c> for ranks by measured sensitivity too, which takes a run over the calibration text for each of 16
+/// ranks of each layer. The weights of uniform and of rounded layers are float32 and float16 as their steps store them.
 /// </remarks>
 internal static class Leaderboard
 {
     private const string Layers = "model.layers.**";
 
     private const string Measured = "--measured";
+    private const string Only = "--only";
+    private const string BitStackName = "bitStack";
+    private const string RecipeName = "leaderboard";
+    private const int SequenceLength = 256;
 
     private static readonly double[] Shares = [0.8, 0.6, 0.4, 0.2];
-    private static readonly int[] Bits = [8, 4, 3, 2];
+
+    /// <summary>Rounding to about 2 bits, from groups of 32 to one scale a matrix; BitStack is loaded in the same bytes.</summary>
+    private static readonly Quantize[] TwoBits =
+    [
+        new() { Bits = 2 },
+        new() { Bits = 2, GroupSize = 64 },
+        new() { Bits = 2, Granularity = Granularity.Channel },
+        new() { Bits = 2, Granularity = Granularity.Tensor },
+    ];
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
 
     public static void Run(string[] arguments)
@@ -30,19 +46,20 @@ internal static class Leaderboard
         try
         {
             var models = LeaderboardModel.All(work.FullName);
-            bool measured = arguments.Contains(Measured);
-            string[] names = [.. arguments.Where(argument => argument != Measured)];
+            var (names, methods, measured) = Parse(arguments);
             if (names.FirstOrDefault(name => models.All(model => model.Name != name)) is { } unknown)
             {
                 throw new FormatException($"there is no model '{unknown}'; at hand are {string.Join(", ", models.Select(model => model.Name))} (PIPELINEDSL_DATA names the folder of larger ones)");
             }
 
-            var entries = models.Where(model => names.Length == 0 || names.Contains(model.Name)).SelectMany(model => Measure(model, work.FullName, measured)).ToList();
+            var entries = models.Where(model => names.Length == 0 || names.Contains(model.Name)).SelectMany(model => Measure(model, work.FullName, methods, measured)).ToList();
+            var claims = entries.GroupBy(entry => entry.Model).SelectMany(model => LeaderboardClaims.Of([.. model])).ToList();
+            claims.ForEach(claim => Console.WriteLine($"{(claim.Holds ? "holds" : "DOES NOT HOLD"),-13} {claim.Model}: {claim.Text} ({claim.Figures})"));
             string folder = Environment.GetEnvironmentVariable("PIPELINEDSL_BENCH") is { Length: > 0 } chosen ? chosen : ".";
             Directory.CreateDirectory(folder);
-            File.WriteAllText(Path.Combine(folder, "leaderboard.json"), JsonSerializer.Serialize(entries, Indented) + "\n");
-            File.WriteAllText(Path.Combine(folder, "leaderboard.html"), LeaderboardPage.Write(entries));
-            Console.WriteLine($"written to {Path.GetFullPath(folder)}");
+            File.WriteAllText(Path.Combine(folder, "leaderboard.json"), JsonSerializer.Serialize(new { entries, claims }, Indented) + "\n");
+            File.WriteAllText(Path.Combine(folder, "leaderboard.html"), LeaderboardPage.Write(entries, claims));
+            Console.WriteLine($"{claims.Count(claim => claim.Holds)} of {claims.Count} claims hold; written to {Path.GetFullPath(folder)}");
         }
         finally
         {
@@ -50,22 +67,40 @@ internal static class Leaderboard
         }
     }
 
-    private static IEnumerable<LeaderboardEntry> Measure(LeaderboardModel model, string work, bool measured)
+    private static (string[] Models, HashSet<string> Methods, bool Measured) Parse(string[] arguments)
+    {
+        string[] known = [.. Enum.GetValues<Orientation>().Select(Name), .. LeaderboardMethods.Names, BitStackName];
+        var methods = known.ToHashSet(StringComparer.Ordinal);
+        var names = arguments.Where(argument => argument != Measured).ToList();
+        int only = names.IndexOf(Only);
+        if (only >= 0)
+        {
+            methods = [.. (only + 1 < names.Count ? names[only + 1] : "").Split(',')];
+            names.RemoveRange(only, Math.Min(2, names.Count - only));
+        }
+
+        return methods.FirstOrDefault(method => !known.Contains(method)) is { } unknown
+            ? throw new FormatException($"there is no method '{unknown}'; {Only} takes some of {string.Join(", ", known)}, separated by commas")
+            : ([.. names], methods, arguments.Contains(Measured));
+    }
+
+    private static IEnumerable<LeaderboardEntry> Measure(LeaderboardModel model, string work, HashSet<string> methods, bool measured)
     {
         string folder = Path.Combine(work, model.Name);
         var original = Compress(model, folder, [new Decompose()], "100%", AllocationMethod.Uniform);
         long layers = original.Layers.Sum(layer => layer.BytesBefore);
         long others = original.Bytes.Before - layers;
-        LeaderboardEntry Entry(string method, string allocation, string setting, Manifest result)
+        LeaderboardEntry Entry(string method, string allocation, string setting, Manifest result) => Line(method, allocation, setting, result.Bytes.After, result.Quality!.After);
+        LeaderboardEntry Line(string method, string allocation, string setting, long whole, double perplexity)
         {
-            long bytes = result.Bytes.After - others;
-            var entry = new LeaderboardEntry(model.Name, method, allocation, setting, bytes, (double)bytes / layers, result.Quality!.After);
-            Console.WriteLine($"{entry.Model,-24} {entry.Method,-10} {entry.Allocation,-10} {entry.Setting,7} {entry.Bytes,10} {entry.Share,7:0.0%} {entry.Perplexity,12:0.000}");
+            long bytes = whole - others;
+            var entry = new LeaderboardEntry(model.Name, method, allocation, setting, bytes, (double)bytes / layers, perplexity);
+            Console.WriteLine($"{entry.Model,-24} {entry.Method,-12} {entry.Allocation,-10} {entry.Setting,20} {entry.Bytes,10} {entry.Bits,6:0.00} {entry.Share,7:0.0%} {entry.Perplexity,12:0.000}");
             return entry;
         }
 
-        yield return Entry("original", "none", "100%", original);
-        foreach (var orientation in Enum.GetValues<Orientation>())
+        yield return Line("original", "none", "100%", original.Bytes.Before, original.Quality!.Before);
+        foreach (var orientation in Enum.GetValues<Orientation>().Where(orientation => methods.Contains(Name(orientation))))
         {
             foreach (double share in Shares)
             {
@@ -81,31 +116,72 @@ internal static class Leaderboard
             }
         }
 
-        foreach (int bits in Bits)
+        foreach (string method in LeaderboardMethods.Names.Where(methods.Contains))
         {
-            yield return Entry("rtn", "none", $"{bits} bit", Compress(model, folder, [new Quantize { Bits = bits, GroupSize = 32 }], null, AllocationMethod.Predicted));
+            foreach (var (bits, step) in LeaderboardMethods.Of(method))
+            {
+                yield return Entry(method, "none", $"{bits} bit", Compress(model, folder, [step], null, AllocationMethod.Predicted));
+            }
+        }
+
+        if (methods.Contains(BitStackName))
+        {
+            var sizes = new List<(string Setting, long Bytes)>();
+            foreach (var step in TwoBits)
+            {
+                var nearest = Compress(model, folder, [step], null, AllocationMethod.Predicted);
+                string grid = step.Granularity == Granularity.Group ? $"groups of {step.GroupSize}" : $"one scale a {step.Granularity.ToString().ToLowerInvariant()}";
+                sizes.Add((step.GroupSize == 32 && step.Granularity == Granularity.Group ? "2 bit" : $"2 bit, {grid}", nearest.Bytes.After));
+                if (sizes.Count > 1 || !methods.Contains(LeaderboardMethods.Nearest))
+                {
+                    yield return Entry(LeaderboardMethods.Nearest, "none", sizes[^1].Setting, nearest);
+                }
+            }
+
+            foreach (var (setting, bytes, perplexity) in Stacks(model, folder, sizes))
+            {
+                yield return Line(BitStackName, "none", setting, bytes, perplexity);
+            }
+        }
+    }
+
+    /// <summary>One artifact of stacks, loaded in each size that it has.</summary>
+    private static IEnumerable<(string Setting, long Bytes, double Perplexity)> Stacks(LeaderboardModel model, string folder, IEnumerable<(string Setting, long Bytes)> sizes)
+    {
+        var step = new BitStack { Blocks = 8, Rank = Math.Clamp(model.Config.HiddenSize / 64, 1, 16) };
+        long smallest = Compress(model, folder, [step], null, AllocationMethod.Predicted).Elastic!.Bytes[0];
+        var pipeline = PipelineOf(model, [step], null, AllocationMethod.Predicted);
+        var text = TextSource.Open(model.Test, Tokenizer.Open(model.Tokenizer), 0, SequenceLength);
+        foreach (var (setting, bytes) in sizes.Where(size => size.Bytes >= smallest))
+        {
+            using var loaded = ArtifactLoader.Load(pipeline, Path.Combine(folder, "models", RecipeName), bytes);
+            yield return (setting, ArtifactLoader.Resize(loaded, bytes), Quality.Measure(pipeline, loaded, text.EvaluationBatches(), Metric.Perplexity));
         }
     }
 
     private static string Name(Orientation orientation) => orientation == Orientation.Weight ? "svd" : orientation.ToString().ToLowerInvariant();
 
-    private static Manifest Compress(LeaderboardModel model, string folder, Step[] steps, string? budget, AllocationMethod method)
+    private static Pipeline PipelineOf(LeaderboardModel model, Step[] steps, string? budget, AllocationMethod method)
     {
         var nowhere = SourceSpan.StartOf("leaderboard.recipe.yaml");
-        var recipe = new Recipe
+        return new(new()
         {
-            Name = "leaderboard",
+            Name = RecipeName,
             Model = typeof(StoryLlama).FullName!,
             Weights = model.Weights,
             Tokenizer = model.Tokenizer,
-            Calibrate = new(model.Train, 64, 256, nowhere, nowhere),
-            Evaluate = new(model.Test, Metric.Perplexity, 256, null, nowhere, nowhere),
+            Calibrate = new(model.Train, 64, SequenceLength, nowhere, nowhere),
+            Evaluate = new(model.Test, Metric.Perplexity, SequenceLength, null, nowhere, nowhere),
             Budget = budget is null ? null : Budget.Parse(budget, nowhere, out _),
             Allocate = method,
             Rules = new([new Rule(Layers, new(steps.Select(step => new PlacedStep(step, default, nowhere))), nowhere)]),
             Span = nowhere,
             WeightsSpan = nowhere,
-        };
+        }, model.Config);
+    }
+
+    private static Manifest Compress(LeaderboardModel model, string folder, Step[] steps, string? budget, AllocationMethod method)
+    {
         var options = new RunOptions
         {
             ProjectDirectory = folder,
@@ -116,7 +192,7 @@ internal static class Leaderboard
             UpdateLock = true,
         };
         Directory.CreateDirectory(folder);
-        return new PipelineRunner(options, new ErrorsOnly()).Run(new Pipeline(recipe, model.Config), CancellationToken.None).Manifest;
+        return new PipelineRunner(options, new ErrorsOnly()).Run(PipelineOf(model, steps, budget, method), CancellationToken.None).Manifest;
     }
 
     private sealed class Pipeline(Recipe recipe, LlamaConfig config) : ModelPipeline<StoryLlama>

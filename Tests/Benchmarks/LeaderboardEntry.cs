@@ -2,7 +2,7 @@ namespace PipelineDsl.Benchmarks;
 
 /// <summary>One way to compress one model, and what it costs.</summary>
 /// <param name="Model">The model and the text.</param>
-/// <param name="Method">The orientation of the decomposition, or <c>rtn</c>.</param>
+/// <param name="Method">The orientation of the decomposition, or the step that quantises.</param>
 /// <param name="Allocation">How the bytes were shared out among the layers: <c>uniform</c>, <c>predicted</c>, <c>measured</c>, or <c>none</c>.</param>
 /// <param name="Setting">The share of the linear layers' bytes that was asked for, or the bits.</param>
 /// <param name="Bytes">Bytes of the linear layers.</param>
@@ -10,6 +10,9 @@ namespace PipelineDsl.Benchmarks;
 /// <param name="Perplexity">On the test text.</param>
 internal sealed record LeaderboardEntry(string Model, string Method, string Allocation, string Setting, long Bytes, double Share, double Perplexity)
 {
+    /// <summary>True bits a weight of the linear layers, everything that is stored counted.</summary>
+    public double Bits => 32 * Share;
+
     /// <summary>The line of the plot that the entry is a point of.</summary>
     public string Series => Allocation == "none" ? Method : $"{Method}, {Allocation}";
 }

@@ -28,11 +28,11 @@ internal static class LeaderboardPage
         ["whitened"] = "#1d4ed8",
         ["output"] = "#047857",
         ["fisher"] = "#a21caf",
-        ["rtn"] = "#b91c1c",
+        [LeaderboardMethods.Nearest] = "#b91c1c",
     };
 
     /// <summary>The page.</summary>
-    public static string Write(IReadOnlyList<LeaderboardEntry> entries)
+    public static string Write(IReadOnlyList<LeaderboardEntry> entries, IReadOnlyList<LeaderboardClaim> claims)
     {
         var page = new StringBuilder();
         page.Append(CultureInfo.InvariantCulture, $"<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Leaderboard</title><style>{Style}</style></head><body>\n<h1>Perplexity against bytes</h1>\n");
@@ -41,6 +41,7 @@ internal static class LeaderboardPage
         {
             page.Append(CultureInfo.InvariantCulture, $"<h2>{WebUtility.HtmlEncode(model.Key)}</h2>\n");
             Plot(page, [.. model]);
+            Claims(page, claims.Where(claim => claim.Model == model.Key));
             Table(page, model);
         }
 
@@ -72,7 +73,7 @@ internal static class LeaderboardPage
         foreach (var series in entries.Where(entry => entry.Method != "original").GroupBy(entry => entry.Series).OrderBy(series => series.MinBy(entry => entry.Bytes)!.Perplexity).Reverse())
         {
             var points = series.OrderBy(entry => entry.Bytes).ToList();
-            string colour = Colours[points[0].Method];
+            string colour = Colour(points[0].Method);
             string dash = points[0].Allocation switch { "uniform" => " stroke-dasharray=\"6 4\"", "measured" => " stroke-dasharray=\"2 3\"", _ => "" };
             page.Append(CultureInfo.InvariantCulture, $"<path d=\"M{string.Join('L', points.Select(point => X(point.Bytes) + " " + Number(Y(point.Perplexity))))}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"{dash}/>\n");
             foreach (var point in points)
@@ -88,12 +89,28 @@ internal static class LeaderboardPage
         page.Append(CultureInfo.InvariantCulture, $"<path d=\"M{Left} {Number(Y(original))}H{Width - Right}\" stroke=\"#111827\"/><text x=\"{Width - Right + 8}\" y=\"{Number(Y(original) + 4)}\">original {original:0.00}</text>\n</svg>\n");
     }
 
+    /// <summary>A method's colour: its own, or one that its name gives it.</summary>
+    private static string Colour(string method) => Colours.TryGetValue(method, out string? colour)
+        ? colour
+        : string.Create(CultureInfo.InvariantCulture, $"hsl({LeaderboardMethods.Names.TakeWhile(name => name != method).Count() * 47 % 360} 60% 42%)");
+
+    private static void Claims(StringBuilder page, IEnumerable<LeaderboardClaim> claims)
+    {
+        page.Append("<details open><summary>What should be so, and whether it is</summary><ul>\n");
+        foreach (var claim in claims.OrderBy(claim => claim.Holds))
+        {
+            page.Append(CultureInfo.InvariantCulture, $"<li>{(claim.Holds ? "✓" : "<strong>✗ does not hold:</strong>")} {WebUtility.HtmlEncode(claim.Text)} <small>({WebUtility.HtmlEncode(claim.Figures)})</small></li>\n");
+        }
+
+        page.Append("</ul></details>\n");
+    }
+
     private static void Table(StringBuilder page, IEnumerable<LeaderboardEntry> entries)
     {
-        page.Append("<details><summary>Figures</summary><table><tr><th>Method</th><th>Allocation</th><th>Asked</th><th>Bytes</th><th>Share</th><th>Perplexity</th></tr>\n");
+        page.Append("<details><summary>Figures</summary><table><tr><th>Method</th><th>Allocation</th><th>Asked</th><th>Bytes</th><th>Bits a weight</th><th>Share</th><th>Perplexity</th></tr>\n");
         foreach (var entry in entries)
         {
-            page.Append(CultureInfo.InvariantCulture, $"<tr><td>{entry.Method}</td><td>{entry.Allocation}</td><td>{entry.Setting}</td><td>{entry.Bytes}</td><td>{entry.Share:0.0%}</td><td>{entry.Perplexity:0.000}</td></tr>\n");
+            page.Append(CultureInfo.InvariantCulture, $"<tr><td>{entry.Method}</td><td>{entry.Allocation}</td><td>{entry.Setting}</td><td>{entry.Bytes}</td><td>{entry.Bits:0.00}</td><td>{entry.Share:0.0%}</td><td>{entry.Perplexity:0.000}</td></tr>\n");
         }
 
         page.Append("</table></details>\n");

@@ -22,6 +22,9 @@ public sealed class Awq : Quantize
     [Within(0, 1)]
     public double MaxShrink { get; set; } = 0.5;
 
+    /// <summary>Whether the range of every group includes 0; officially it need not, and a group on one side of 0 is lost.</summary>
+    public Parity Parity { get; set; }
+
     /// <inheritdoc/>
     public override StatisticKinds Needs => StatisticKinds.InputMoments | StatisticKinds.InputMagnitudes;
 

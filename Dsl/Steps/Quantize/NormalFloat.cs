@@ -25,10 +25,13 @@ public sealed class NormalFloat : FewBits
     public override IReadOnlyList<MatrixCost> Predict(LayerShape layer, IReadOnlyList<MatrixCost> factors) =>
         [.. factors.Select(factor => factor.IsVector ? factor : factor with { Bytes = BytesFor(factor.Rows * factor.Columns) })];
 
+    /// <summary>Bytes of packed codes and of the table they are looked up in.</summary>
+    internal static long BytesWithoutScales(long values, int bits) => (((values * bits) + 7) / 8) + ((1L << bits) * 4);
+
     private long BytesFor(long values)
     {
         long blocks = (values + BlockSize - 1) / BlockSize;
         long scales = DoubleQuantization ? blocks + (blocks + ScaleBlock - 1) / ScaleBlock * 4 + DynamicMapBytes + 4 : blocks * 4;
-        return (values * Bits + 7) / 8 + scales + (1L << Bits) * 4;
+        return BytesWithoutScales(values, Bits) + scales;
     }
 }

@@ -54,11 +54,14 @@ public sealed class ReconstructionTests : IDisposable
         }
     }
 
-    [Fact]
-    public void Reported_losses_are_those_of_the_stored_model_against_the_original_on_the_same_data()
+    public static TheoryData<Step> Methods => [Step(), new Vq4Dit { Codewords = 16, Iterations = 40, BatchSize = BatchSize, FreezeShare = 0.3 }, new Vq4Dit { Codewords = 16, Iterations = 40, BatchSize = BatchSize, TuneBias = true }];
+
+    [Theory]
+    [MemberData(nameof(Methods))]
+    public void Reported_losses_are_those_of_the_stored_model_against_the_original_on_the_same_data(Step step)
     {
         var run = project.NewRun();
-        var pipeline = Pipeline();
+        var pipeline = new TowerPipeline(TowerProject.Recipe(project, ("**", [step])));
         var manifest = run.Execute(pipeline).Manifest;
         using var scope = NewDisposeScope();
         using var noGradients = no_grad();
@@ -71,7 +74,7 @@ public sealed class ReconstructionTests : IDisposable
             int heldOut = samples / 8;
             double reported = (((samples - heldOut) * facts["blockLossAfter"]) + (heldOut * facts["heldOutAfter"])) / samples;
             var difference = OutputOf(stored, block) - OutputOf(original, block);
-            difference.square().mean().item<float>().ShouldBe((float)reported, (float)reported * 1e-4f);
+            difference.square().mean().item<float>().ShouldBe((float)reported, (float)reported * 1e-4f, block);
         }
     }
 
@@ -148,6 +151,19 @@ public sealed class ReconstructionTests : IDisposable
             layers.Count.ShouldBe(4);
             layers.ShouldAllBe(layer => layer.Facts["blockLossAfter"] <= layer.Facts["blockLossBefore"]);
             layers.Count(layer => layer.Facts["bestStep"] > 0).ShouldBeGreaterThanOrEqualTo(3);
+        }
+    }
+
+    [Fact]
+    public void Codebooks_of_linear_layers_and_convolutions_are_trained_and_tell_how()
+    {
+        var step = new Vq4Dit { Codewords = 32, Width = 2, Iterations = 60, BatchSize = BatchSize };
+        foreach (var layer in project.NewRun().Execute(new PixelsPipeline(PixelsProject.Recipe(project, ("{edges,parts,head}", [step])))).Manifest.Layers)
+        {
+            ((string)layer.Weight["form"]!).ShouldBe("codebook");
+            layer.Facts["blockLossAfter"].ShouldBeLessThan(layer.Facts["blockLossBefore"], layer.Path);
+            layer.Facts["fixedShare"].ShouldBeInRange(0, 1);
+            layer.Facts["regularisedSteps"].ShouldBeInRange(0, 60);
         }
     }
 

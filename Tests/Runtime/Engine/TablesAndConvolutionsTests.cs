@@ -27,6 +27,7 @@ public sealed class TablesAndConvolutionsTests : IDisposable
         { "mimicked and quantised", [("**", [new MimicFeatures { Rank = 4, PaddingIndex = 0 }, new Quantize { Bits = 8, GroupSize = 4 }])] },
         { "spatial and quantised", [("{edges,parts}", [new Decompose { KeepRatio = 0.5, ConvForm = ConvForm.SpatialWise }, new Quantize { Bits = 8, GroupSize = 4 }])] },
         { "uniform", [("colours", [new MimicFeatures { Rank = 4, Weighting = RowWeighting.Uniform }])] },
+        { "codebooks", [("{edges,parts,head}", [new Vq4Dit { Codewords = 32, Width = 2, Tune = CodebookTuning.Layer }])] },
         { "quantised", [("**", [new Quantize { Bits = 8, GroupSize = 4 }])] },
     };
 

@@ -17,7 +17,7 @@ public sealed class AwqGoldenTests
     {
         using var scope = NewDisposeScope();
         var (weight, x) = (golden["in.weight"], golden["in.x"]);
-        var step = new Awq { Bits = int.Parse(Regex.Match(golden.Setting("awq"), @"(\d+) bit").Groups[1].Value, CultureInfo.InvariantCulture), GroupSize = golden.Integer("group_size"), GridPoints = (int)golden["out.awq.errors"].numel() };
+        var step = new Awq { Bits = int.Parse(Regex.Match(golden.Setting("awq"), @"(\d+) bit").Groups[1].Value, CultureInfo.InvariantCulture), GroupSize = golden.Integer("group_size"), GridPoints = (int)golden["out.awq.errors"].numel(), Parity = Parity.Official };
         var (scales, exponent, errors) = ActivationAware.Search(weight, x.mT.mm(x), x.abs().mean([0]), step, float64);
         (tensor(errors) / (x.shape[0] * weight.shape[0])).ShouldBeNear(golden["out.awq.errors"], 1e-9);
         exponent.ShouldBe(golden.Scalar("out.awq.best_ratio"), 1e-12);

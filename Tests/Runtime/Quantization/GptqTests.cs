@@ -78,12 +78,16 @@ public sealed class GptqTests
         rounding.Dequantize().isfinite().all().item<bool>().ShouldBeTrue();
     }
 
-    [Fact]
-    public void Inputs_that_are_all_zero_round_to_nearest_with_a_note()
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Inputs_that_are_all_zero_round_to_nearest_with_a_note(bool staticGroups)
     {
         using var scope = NewDisposeScope();
         var problem = new LayerProblem("fc", new Dense(LayerProblems.Weight(5, 8).to(float32)), null, LayerProblems.Silent(5, 8), 0);
-        var solution = new GptqSolver().Solve(problem, new Gptq { GroupSize = 4 });
+        var step = new Gptq { GroupSize = 4, StaticGroups = staticGroups };
+        var solution = new GptqSolver().Solve(problem, step);
+        solution.Weight.Bytes.ShouldBe(step.Predict(problem.Shape, [new(5, 8, 5 * 8 * 4)]).Sum(cost => cost.Bytes));
         solution.Notes.ShouldHaveSingleItem().ShouldContain("all zero");
         solution.Facts["weightedError"].ShouldBe(0);
         solution.Release();
@@ -108,6 +112,32 @@ public sealed class GptqTests
         var solution = new GptqSolver().Solve(problem, new Gptq { Bits = 4, GroupSize = 8 });
         solution.Weight.ShouldBeOfType<Product>().Left.ShouldBeOfType<Grid>();
         solution.Facts["weightedError"].ShouldBeLessThan(solution.Facts["weightedErrorNearest"]);
+        solution.Release();
+    }
+
+    [Fact]
+    public void The_factors_of_a_spatial_convolution_are_rounded_with_the_inputs_of_each_column()
+    {
+        using var scope = NewDisposeScope();
+        const long Channels = 4, Height = 3, Width = 2, Rows = 6;
+        var factors = new Product(new Dense(LayerProblems.Weight(Rows * Width, 5)), new Dense(LayerProblems.Weight(5, Channels * Height)));
+        var problem = new LayerProblem("conv", new SpatialKernel(factors, Height, Width), null, LayerProblems.Collect(Rows, LayerProblems.Inputs(Channels * Height * Width)), 0);
+        var solution = new GptqSolver().Solve(problem, new Gptq { Bits = 3, GroupSize = 4 });
+        solution.Weight.ShouldBeOfType<SpatialKernel>().Inner.ShouldBeOfType<Product>().Parts.ShouldAllBe(part => part is Grid);
+        solution.Facts["weightedError"].ShouldBeLessThan(solution.Facts["weightedErrorNearest"]);
+        solution.Release();
+    }
+
+    [Fact]
+    public void Rounding_to_nearest_is_kept_where_it_is_better()
+    {
+        using var scope = NewDisposeScope();
+        var problem = LayerProblems.Make(1, 6, LayerProblems.Inputs(6));
+        var (found, nearest) = (new Dense(zeros(1, 6)), new Dense(problem.Weight.Materialize()));
+        var solution = NearestChoice.Of(problem, found, nearest, problem.Statistics.InputMoments!.Gram, [], []);
+        solution.Weight.ShouldBeSameAs(nearest);
+        solution.Notes.ShouldHaveSingleItem().ShouldContain("rounding to nearest");
+        solution.Facts["weightedError"].ShouldBe(0);
         solution.Release();
     }
 

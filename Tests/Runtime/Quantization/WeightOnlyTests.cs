@@ -64,6 +64,7 @@ public sealed class WeightOnlyTests
         if (!name.StartsWith("normalFloat", StringComparison.Ordinal))
         {
             stored[1].abs().max().item<float>().ShouldBeLessThan(1e-3f);
+            (stored[2] - 0.75f).abs().max().item<float>().ShouldBeLessThan(0.1f);
         }
 
         solution.Release();

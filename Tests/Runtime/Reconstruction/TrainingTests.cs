@@ -1,4 +1,5 @@
 using PipelineDsl.Runtime.Reconstruction;
+using PipelineDsl.Runtime.Optimization;
 using PipelineDsl.Runtime.Weights;
 
 using static TorchSharp.torch;
@@ -43,7 +44,7 @@ public sealed class TrainingTests
     {
         using var scope = NewDisposeScope();
         using var weight = new Free(new Adam(0.5));
-        using var optimizer = new Optimizer([weight]);
+        using var optimizer = new Optimizer(weight.Groups);
         optimizer.Step(1);
         weight.Value.item<double>().ShouldBe(2);
     }
@@ -103,7 +104,7 @@ public sealed class TrainingTests
     {
         using var scope = NewDisposeScope();
         using var weight = new Free(rule);
-        using var optimizer = new Optimizer([weight]);
+        using var optimizer = new Optimizer(weight.Groups);
         return [.. Gradients.Select(gradient =>
         {
             optimizer.Reset();

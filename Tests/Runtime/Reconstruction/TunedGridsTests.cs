@@ -1,3 +1,4 @@
+using PipelineDsl.Runtime.Optimization;
 using PipelineDsl.Runtime.Reconstruction;
 using PipelineDsl.Runtime.Weights;
 using TorchSharp;
@@ -51,7 +52,7 @@ public sealed class TunedGridsTests
         using var weight = new Dense(LayerProblems.Weight(Rows, Columns).to(float32));
         using var grid = Rounded(weight.Matrix, Granularity.Channel, true, float16);
         using var tuned = new TunedGrids(weight, grid, ones(Rows), new Adam(0.1));
-        using var optimizer = new Optimizer([tuned]);
+        using var optimizer = new Optimizer(tuned.Groups);
         (tuned.Soft().sum() + tuned.Bias!.sum()).backward();
         optimizer.Step(1);
         tuned.Bias!.detach().ShouldBeNear(full(Rows, 0.9), 1e-5);

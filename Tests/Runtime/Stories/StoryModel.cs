@@ -48,7 +48,8 @@ internal sealed record StoryModel(LlamaConfig Config, string Weights, string Tok
     /// <param name="step">What is done to each layer of the blocks.</param>
     /// <param name="samples">Calibration samples of 256 tokens.</param>
     /// <param name="observer">Hears what the engine says, or nobody.</param>
-    public Manifest Compress(Step step, int samples = 64, IRunObserver? observer = null)
+    /// <param name="device"><c>cpu</c> or <c>cuda</c>.</param>
+    public Manifest Compress(Step step, int samples = 64, IRunObserver? observer = null, string device = "cpu")
     {
         var folder = Directory.CreateTempSubdirectory("pipelinedsl-");
         try
@@ -60,6 +61,7 @@ internal sealed record StoryModel(LlamaConfig Config, string Weights, string Tok
                 CacheDirectory = Path.Combine(folder.FullName, "cache"),
                 CodeFingerprint = "",
                 Cores = 2,
+                Device = device,
             };
             return new PipelineRunner(options, observer ?? new Silence()).Run(new Pipeline(RecipeOf(step, samples), Config), CancellationToken.None).Manifest;
         }
