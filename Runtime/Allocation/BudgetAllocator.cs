@@ -72,7 +72,7 @@ public static class BudgetAllocator
         return new(choices, choices.Select((choice, layer) => layers[layer][choice].Cost).Sum(), Sum(layers, choices), relaxation.LowerBound, exact);
     }
 
-    private static double Sum(IReadOnlyList<IReadOnlyList<AllocationOption>> layers, int[] choices) => choices.Select((choice, layer) => layers[layer][choice].Distortion).Sum();
+    private static double Sum(List<IReadOnlyList<AllocationOption>> layers, int[] choices) => choices.Select((choice, layer) => layers[layer][choice].Distortion).Sum();
 
     /// <summary>The last state of a list has the least distortion.</summary>
     private static int[] Backtrack(List<StateList> lists)

@@ -215,7 +215,7 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
     }
 
     /// <inheritdoc cref="Solve(LayerProblem, Step)"/>
-    private CandidateErrors Compared(LayerProblem problem, IReadOnlyList<Step> candidates)
+    private CandidateErrors Compared(LayerProblem problem, List<Step> candidates)
     {
         var solver = SolverCatalog.For(candidates[0]);
         return OnDevice(solver, problem, there => solver.Compare(there, candidates), compared =>
