@@ -2,6 +2,8 @@ using System.Diagnostics;
 using System.Globalization;
 using PipelineDsl.Runtime.Native;
 using PipelineDsl.Runtime.Quantization;
+using PipelineDsl.Runtime.Statistics;
+using PipelineDsl.Runtime.Weights;
 
 using static TorchSharp.torch;
 
@@ -31,6 +33,13 @@ internal static class CodebookBenchmark
         }
 
         Timed("weight alone", () => weight);
+        Timed($"solver, {Rounds} rounds", () =>
+        {
+            var step = new Vq4Dit { Codewords = codewords, Width = width, KMeansIterations = Rounds, Tune = CodebookTuning.None };
+            using var dense = new Dense(weight.alias());
+            using var stored = new Vq4DitSolver().Solve(new("layer", dense, null, LayerStatistics.None, 1), step).Weight;
+            return stored.Bytes;
+        });
         var start = Timed("k-means++", () => VectorQuantization.Start(weight, codewords, width, seed: 1));
         var (means, _) = Timed($"{Rounds} rounds of Lloyd", () => VectorQuantization.Lloyd(weight, start, Rounds));
         var (codes, _) = Timed("codes", () => VectorQuantization.Assign(weight, means));
