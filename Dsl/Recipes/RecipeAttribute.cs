@@ -19,7 +19,7 @@ public sealed class RecipeAttribute(string name) : Attribute
     /// <summary>The random seed that every random choice derives from.</summary>
     public long Seed { get; set; }
 
-    /// <summary>How large the artifact may be: <c>600 KB</c>, <c>60%</c> of the layers' bytes, or <c>2.5 bpw</c>; the ranks that steps leave out are chosen to fit. Empty means no budget.</summary>
+    /// <summary>How large the artifact may be: <c>600 KB</c>, <c>60%</c> of the layers' bytes, or <c>2.5 bpw</c>; what steps leave open is chosen to fit. Empty means no budget.</summary>
     public string Budget { get; set; } = "";
 
     /// <summary>How the budget is shared out.</summary>

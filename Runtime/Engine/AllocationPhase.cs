@@ -7,15 +7,13 @@ using PipelineDsl.Runtime.Artifacts;
 
 namespace PipelineDsl.Runtime.Engine;
 
-/// <summary>Chooses the ranks that a recipe leaves open so that all tensors of the artifact fit into its budget.</summary>
+/// <summary>Chooses the numbers that a recipe leaves open so that all tensors of the artifact fit into its budget.</summary>
 internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, Budget budget, CalibrationLoss loss, ContentStore store, RunOptions options, IRunObserver observer)
 {
     /// <summary>Ranks of one decomposition cost nothing more; measured ones are a run of the model each.</summary>
     private const int PredictedRanks = 64;
 
     private const int MeasuredRanks = 16;
-
-    private const string EnergyUnit = "of the energy in its metric given up";
 
     /// <summary>Makes the plan of the run final.</summary>
     /// <exception cref="PipelineException">PDSL3015: the budget is too small; PDSL1007: there is nothing to choose.</exception>
@@ -25,7 +23,7 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
         var layers = units.Where(unit => LayerChoices.IsOpen(unit.Plan)).Select(unit => LayerChoices.Of(unit, most, BiasBytes(unit))).ToList();
         if (layers.Count == 0)
         {
-            throw new PipelineException(DiagnosticIds.ContradictorySettings, $"the budget '{budget.Text}' has nothing left to choose: no layer gets a step without a rank; leave 'rank' out of one, or drop the budget", budget.Span);
+            throw new PipelineException(DiagnosticIds.ContradictorySettings, $"the budget '{budget.Text}' has nothing left to choose: no layer gets a step that leaves a number open; leave 'rank' out of a 'decompose' step or 'bits' out of an 'lqLora' step, or drop the budget", budget.Span);
         }
 
         long stored = StoredBytes(units);
@@ -60,20 +58,22 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
         {
             AllocationMethod.Uniform => Shared(layers, shares.Uniform(bytes), [.. layers.Select(_ => "an equal share")]),
             AllocationMethod.Farms => Farms(shares, layers, bytes),
-            AllocationMethod.Measured => Summed(layers, distortions.Measure(layers, statistics, cancellation).Increases(), bytes, "more calibration loss, alone"),
+            AllocationMethod.Measured => Summed(layers, distortions.Measure(layers, statistics, cancellation).Increases(), bytes, _ => "more calibration loss, alone"),
             _ => Predicted(distortions, layers, shares.Uniform(bytes), bytes, statistics, cancellation),
         };
     }
 
     private Chosen Predicted(LayerDistortions distortions, List<LayerChoices> every, IReadOnlyList<int> uniform, long bytes, IReadOnlyDictionary<string, string> statistics, CancellationToken cancellation)
     {
-        var thin = every.Zip(uniform).Select(item => item.First.Thin(PredictedRanks, item.Second)).ToList();
-        List<LayerChoices> layers = [.. thin.Select(item => item.Layer)];
-        var errors = distortions.Predict(layers, statistics, cancellation);
+        var thin = every.Zip(uniform).Select(item => item.First.Thin(LayerDistortions.IsRank(item.First) ? PredictedRanks : int.MaxValue, item.Second)).ToList();
+        var predicted = distortions.Predict([.. thin.Select(item => item.Layer)], statistics, cancellation);
+        var useful = thin.Zip(predicted).Select(item => item.First.Layer.Undominated(item.Second, item.First.Kept)).ToList();
+        List<LayerChoices> layers = [.. useful.Select(item => item.Layer)];
+        List<double[]> errors = [.. useful.Select(item => item.Errors)];
         string? missing = run.Recipe.Calibrate is null ? "the recipe has no calibration data" : loss.Missing();
         if (missing is not null)
         {
-            return Summed(layers, errors, bytes, EnergyUnit) with { Note = $"All layers count the same: {missing}." };
+            return Summed(layers, errors, bytes, UnitOf) with { Note = $"All layers count the same: {missing}." };
         }
 
         SolvedUnit[] Solved(SolvedLayers solved) => [.. layers.Select(layer => solved.Layers[layer.Open.Path])];
@@ -91,9 +91,9 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
             return attribution.Of(Solved(solved), cancellation);
         }
 
-        var (choices, trials) = new SensitivitySearch(Options(layers, errors), bytes, Increase, Parts).From([.. thin.Select(item => item.Kept)]);
+        var (choices, trials) = new SensitivitySearch(Options(layers, errors), bytes, Increase, Parts).From([.. useful.Select(item => item.Kept)]);
         var parts = Parts(choices);
-        var reasons = choices.Select((choice, i) => ((double?)parts[i], string.Create(CultureInfo.InvariantCulture, $"{parts[i]:0.####} of the calibration loss gained; {errors[i][choice]:0.####} {EnergyUnit}")));
+        var reasons = choices.Select((choice, i) => ((double?)parts[i], string.Create(CultureInfo.InvariantCulture, $"{parts[i]:0.####} of the calibration loss gained; {errors[i][choice]:0.####} {UnitOf(layers[i])}")));
         return new([.. layers.Zip(choices).Select(item => item.First.Plans[item.Second])], parts.Sum(), null, [.. reasons])
         {
             Measured = Increase(choices),
@@ -101,14 +101,14 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
         };
     }
 
-    private static Chosen Summed(List<LayerChoices> layers, IReadOnlyList<double[]> table, long bytes, string unit)
+    private static Chosen Summed(List<LayerChoices> layers, IReadOnlyList<double[]> table, long bytes, Func<LayerChoices, string> unit)
     {
         var allocation = BudgetAllocator.Allocate(Options(layers, table), bytes);
         return new(
             [.. layers.Zip(allocation.Choices).Select(item => item.First.Plans[item.Second])],
             allocation.Distortion,
             allocation.LowerBound,
-            [.. allocation.Choices.Select((choice, i) => ((double?)table[i][choice], string.Create(CultureInfo.InvariantCulture, $"{table[i][choice]:0.####} {unit}; {table[i][0]:0.####} at its smallest")))]);
+            [.. allocation.Choices.Select((choice, i) => ((double?)table[i][choice], string.Create(CultureInfo.InvariantCulture, $"{table[i][choice]:0.####} {unit(layers[i])}; {table[i][0]:0.####} at its smallest")))]);
     }
 
     private static IReadOnlyList<IReadOnlyList<AllocationOption>> Options(List<LayerChoices> layers, IReadOnlyList<double[]> table) =>
@@ -122,6 +122,8 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
 
     private static Chosen Shared(List<LayerChoices> layers, IReadOnlyList<int> choices, IReadOnlyList<string> reasons) =>
         new([.. layers.Zip(choices).Select(item => item.First.Plans[item.Second])], null, null, [.. reasons.Select(reason => ((double?)null, reason))]);
+
+    private static string UnitOf(LayerChoices layer) => LayerDistortions.IsRank(layer) ? "of the energy in its metric given up" : "of a layer's mean energy lost";
 
     private long BiasBytes(LayerUnit unit) => run.Weights.Contains(unit.Layer.BiasName) ? run.Weights.Info(unit.Layer.BiasName).ByteCount : 0;
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Runtime.Allocation;
 using PipelineDsl.Runtime.Analysis;
@@ -9,13 +10,21 @@ namespace PipelineDsl.Runtime.Engine;
 /// <summary>What each choice of each layer costs in quality.</summary>
 internal sealed class LayerDistortions(PreparedRun run, CalibrationLoss loss, ContentStore store, RunOptions options, IRunObserver observer)
 {
+    /// <summary>The fact that holds what the errors of an open step's candidates are shares of.</summary>
+    public const string ChoiceEnergy = "choiceEnergy";
+
     /// <summary>The share of the energy in the metric that each choice gives up: Σ_{i&gt;r} S_i² / Σ S_i², exact, from one decomposition a layer at the largest rank.</summary>
-    /// <remarks>In the whitened and output metrics this is the squared error of the outputs on the calibration data over their energy. Keeping a layer costs nothing.</remarks>
+    /// <remarks>
+    /// In the whitened and output metrics this is the squared error of the outputs on the calibration data over their energy. Keeping a layer costs nothing. Where no rank is
+    /// open, the solver of the open step says what each of its candidates costs, and the mean energy of the layers that get the same step is what all their errors are shares of.
+    /// </remarks>
     public IReadOnlyList<double[]> Predict(IReadOnlyList<LayerChoices> layers, IReadOnlyDictionary<string, string> statistics, CancellationToken cancellation)
     {
         var probes = layers.Where(layer => layer.Candidates.Count > 0).ToList();
-        using var solved = Solve(probes.Select(layer => new LayerUnit(run, layer.Decomposed(layer.Candidates.Count - 1), layer.Layer)), statistics, cancellation);
-        return [.. layers.Select(layer => layer.Candidates.Count == 0 ? [0] : Shares(layer, solved.Layers[layer.Open.Path].Result))];
+        using var solved = Solve(probes.Select(layer => new LayerUnit(run, IsRank(layer) ? layer.Decomposed(layer.Candidates.Count - 1) : layer.Open, layer.Layer)), statistics, cancellation);
+        SolvedLayer Probe(LayerChoices layer) => solved.Layers[layer.Open.Path].Result;
+        var energies = probes.Where(layer => !IsRank(layer)).ToLookup(layer => layer.OpenStep, layer => Probe(layer).Facts[ChoiceEnergy]);
+        return [.. layers.Select(layer => layer.Candidates.Count == 0 ? [0] : IsRank(layer) ? Shares(layer, Probe(layer)) : Errors(layer, Probe(layer), energies[layer.OpenStep].Average()))];
     }
 
     /// <summary>The calibration loss with each choice of each layer alone.</summary>
@@ -47,6 +56,18 @@ internal sealed class LayerDistortions(PreparedRun run, CalibrationLoss loss, Co
         using var scope = NewDisposeScope();
         var weight = run.Weights.Read(layer.Layer.WeightName).reshape(layer.Open.Shape.Rows, layer.Open.Shape.Columns);
         return HillFit.Of(new SpectralWindows().Eigenvalues(weight), TailStart.Median);
+    }
+
+    /// <summary>The fact that holds the error of an open step's candidate, as a share of <see cref="ChoiceEnergy"/>.</summary>
+    public static string ChoiceError(int candidate) => string.Create(CultureInfo.InvariantCulture, $"choiceError.{candidate:000}");
+
+    /// <summary>Whether a layer's open step chooses a rank.</summary>
+    public static bool IsRank(LayerChoices layer) => layer.OpenStep is Decompose;
+
+    private static double[] Errors(LayerChoices layer, SolvedLayer probe, double mean)
+    {
+        double weight = mean > 0 ? probe.Facts[ChoiceEnergy] / mean : 0;
+        return [.. layer.Candidates.Select((_, i) => weight * probe.Facts[ChoiceError(i)]), 0];
     }
 
     private static double[] Shares(LayerChoices layer, SolvedLayer probe)

@@ -20,7 +20,8 @@ internal sealed record LowRankPlusQuantized(Expression Weight, IReadOnlyList<dou
     /// <param name="fisher">F [rows, columns], not negative and somewhere above 0; null where all weights count the same.</param>
     /// <param name="step">Rank, codes and iterations.</param>
     /// <param name="seed">The seed of iterated decompositions.</param>
-    public static LowRankPlusQuantized Of(Tensor weight, Tensor? fisher, LqLora step, long seed)
+    /// <param name="first">The product of the first turn, which is the same for all codes (<see cref="First"/>); still the caller's. Null where it is not known.</param>
+    public static LowRankPlusQuantized Of(Tensor weight, Tensor? fisher, LqLora step, long seed, Expression? first = null)
     {
         using var scope = NewDisposeScope();
         var sides = Sides(fisher, weight.shape);
@@ -31,7 +32,9 @@ internal sealed record LowRankPlusQuantized(Expression Weight, IReadOnlyList<dou
         while (errors.Count < (step.Rank > 0 ? step.Iterations : 1))
         {
             using var turn = NewDisposeScope();
-            var branch = step.Rank > 0 ? Branch(rest, sides, step, seed) : null;
+            var branch = step.Rank == 0 ? null
+                : errors.Count == 0 && first is not null ? first.RewriteDense(dense => new Dense(dense.Matrix.alias()))
+                : Branch(rest, sides, step, seed);
             var codes = Round(branch is null ? weight : weight - branch.Materialize(), step);
             rest.Dispose();
             rest = (weight - codes.Materialize()).MoveToOuterDisposeScope();
@@ -57,6 +60,13 @@ internal sealed record LowRankPlusQuantized(Expression Weight, IReadOnlyList<dou
         }
 
         return new(result!, errors, kept);
+    }
+
+    /// <summary>The product nearest to the weight itself, where the search starts; null without factors. The caller owns it.</summary>
+    public static Expression? First(Tensor weight, Tensor? fisher, LqLora step, long seed)
+    {
+        using var scope = NewDisposeScope();
+        return step.Rank == 0 ? null : Branch(weight, Sides(fisher, weight.shape), step, seed);
     }
 
     /// <summary>Q of a matrix; the caller owns it.</summary>

@@ -1,6 +1,7 @@
 using System.Globalization;
 using PipelineDsl.Runtime.Engine;
 using PipelineDsl.Runtime.Numerics;
+using PipelineDsl.Runtime.Weights;
 
 using static TorchSharp.torch;
 
@@ -10,7 +11,7 @@ namespace PipelineDsl.Runtime.Quantization;
 /// <remarks>
 /// Facts: <c>rank</c>; <c>weightedError</c>, Σ F (W − W')² / Σ F W² with the squared gradients F of the calibration data (all equal where there are none); <c>normalFloatError</c>, the same
 /// for the codes alone; <c>iterationError.i</c>, the same after each turn, <c>iterations</c> and <c>bestIteration</c>; <c>bitsPerWeight</c> with factors, scales and table, <c>codeBitsPerWeight</c>
-/// without factors; <c>relativeError</c>.
+/// without factors; <c>relativeError</c>. Of a step whose configuration is open: <see cref="LqLoraChoices"/>.
 /// </remarks>
 public sealed class LqLoraSolver : LayerSolver<LqLora>
 {
@@ -24,6 +25,11 @@ public sealed class LqLoraSolver : LayerSolver<LqLora>
         var weight = problem.Weight.Materialize().to(float32);
         MatrixChecks.RequireFinite(weight, "the weight");
         var fisher = step.Weighted ? LayerFisher.Of(problem) : null;
+        if (step.IsOpen)
+        {
+            return new(new Dense(weight.alias()), null, LqLoraChoices.Facts(weight, fisher, step, problem), [], []);
+        }
+
         var found = LowRankPlusQuantized.Of(weight, fisher, step, problem.Seed);
         using var rounded = LowRankPlusQuantized.Round(weight, step);
         var facts = new Dictionary<string, double>

@@ -12,9 +12,9 @@ internal static class BudgetText
         yield return $"The budget {allocation.Budget} allows {Figures.Bytes(allocation.BudgetBytes)} for all tensors of the artifact (1 KB = 1024 bytes); {Figures.Bytes(allocation.PlannedBytes)} are used. The smallest that this recipe can meet is {Figures.Bytes(allocation.SmallestBytes)}.";
         yield return allocation.Method switch
         {
-            "predicted" when allocation.MeasuredDistortion is not null => "Ranks were chosen so that the predicted loss of the model on the calibration data is least: each layer's share of energy given up, in its own metric, times how much that loss answers to it with all layers compressed.",
-            "predicted" => "Ranks were chosen so that the sum over the layers of the share of energy given up, each in its layer's own metric, is least. That compares layers by a proxy: equal shares need not hurt the model equally.",
-            "measured" => "Ranks were chosen so that the sum over the layers of what each, compressed alone, adds to the loss on the calibration data is least.",
+            "predicted" when allocation.MeasuredDistortion is not null => "Ranks and configurations were chosen so that the predicted loss of the model on the calibration data is least: each layer's share of energy given up, in its own metric, times how much that loss answers to it with all layers compressed.",
+            "predicted" => "Ranks and configurations were chosen so that the sum over the layers of the share of energy given up, each in its layer's own metric, is least. That compares layers by a proxy: equal shares need not hurt the model equally.",
+            "measured" => "Ranks and configurations were chosen so that the sum over the layers of what each, compressed alone, adds to the loss on the calibration data is least.",
             "uniform" => "Every layer keeps the same share of its parameters.",
             _ => "Layers whose spectrum has a heavier tail keep more (FARMS); no data was looked at.",
         };

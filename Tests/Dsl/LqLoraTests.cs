@@ -1,9 +1,11 @@
 using PipelineDsl.Diagnostics;
+using PipelineDsl.Recipes;
 
 namespace PipelineDsl.Dsl.Tests;
 
 public sealed class LqLoraTests
 {
+    private static readonly SourceSpan Nowhere = SourceSpan.StartOf("r.yaml");
     private static readonly LayerShape Layer = new(LayerKinds.Linear, 4096, 4096);
 
     [Fact]
@@ -54,13 +56,68 @@ public sealed class LqLoraTests
     [Fact]
     public void Settings_that_contradict_each_other_are_refused()
     {
-        Expect(new(), DiagnosticIds.MissingSetting, "add 'bits'");
+        Expect(new(), DiagnosticIds.MissingSetting, "add 'bits', or a 'budget'");
         Expect(new() { Bits = 4, Rank = 4097 }, DiagnosticIds.RankTooLarge, "use at most 4096");
         Expect(new() { Bits = 4, Rank = 2048 }, DiagnosticIds.RankSavesNothing, "no fewer values");
         Expect(new() { Bits = 4, Weighted = false }, DiagnosticIds.ContradictorySettings, "'weighted: false'", nameof(LqLora.Axis));
         Expect(new() { Bits = 4, Rank = 0, LoraAlpha = 16 }, DiagnosticIds.ContradictorySettings, "'loraAlpha' has no meaning with 'rank: 0'", nameof(LqLora.LoraAlpha));
         new LqLora { Bits = 4 }.Check(Layer, new HashSet<string>()).ShouldBeEmpty();
         new LqLora { Bits = 4, Rank = 0 }.Check(Layer, new HashSet<string>()).ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void Without_bits_a_budget_chooses_among_the_published_configurations()
+    {
+        var step = new LqLora();
+        step.IsOpen.ShouldBeTrue();
+        new LqLora { Bits = 2 }.IsOpen.ShouldBeFalse();
+        new LqLora { Bits = 2 }.Candidates(Layer, int.MaxValue).ShouldBeEmpty();
+
+        var candidates = step.Candidates(Layer, int.MaxValue);
+        candidates.Count.ShouldBe(432);
+        candidates.Distinct().Count().ShouldBe(432);
+        candidates.ShouldAllBe(candidate => !candidate.IsOpen && ((LqLora)candidate).Rank == 64);
+        candidates.Select(Bytes).ShouldBe(candidates.Select(Bytes).Order());
+        step.Candidates(Layer, 16).Count.ShouldBe(16);
+        step.Candidates(Layer, 16)[^1].ShouldBe(candidates[^1]);
+        candidates.ShouldContain(new LqLora { Bits = 4 });
+
+        // Where tables outweigh the codes, only what saves is left, and in the end nothing.
+        var small = new LayerShape(LayerKinds.Linear, 16, 24);
+        var few = new LqLora { Rank = 2 }.Candidates(small, int.MaxValue);
+        few.Count.ShouldBeInRange(1, 431);
+        few.ShouldAllBe(candidate => candidate.Predict(small, Array.Empty<MatrixCost>()).Sum(cost => cost.Bytes) < 4 * small.Count);
+        step.Candidates(new LayerShape(LayerKinds.Linear, 2, 2), int.MaxValue).ShouldBeEmpty();
+
+        long Bytes(Step candidate) => candidate.Predict(Layer, []).Sum(cost => cost.Bytes);
+    }
+
+    [Fact]
+    public void Blocks_are_left_to_the_budget_with_the_bits_or_not_at_all()
+    {
+        foreach (string setting in new[] { nameof(LqLora.BlockSize), nameof(LqLora.ScaleBits), nameof(LqLora.ScaleBlock), nameof(LqLora.ScaleType) })
+        {
+            var problems = new LqLora().Check(Layer, new HashSet<string> { setting }).ToList();
+            problems.Select(problem => problem.Id).ShouldBe([DiagnosticIds.MissingSetting, DiagnosticIds.ContradictorySettings]);
+            problems[1].Setting.ShouldBe(setting);
+            new LqLora { Bits = 3 }.Check(Layer, new HashSet<string> { setting }).ShouldBeEmpty();
+        }
+    }
+
+    [Fact]
+    public void A_recipe_without_a_budget_says_that_bits_or_a_budget_are_missing()
+    {
+        Problems(null).ShouldHaveSingleItem().Message.ShouldContain("add 'bits', or a 'budget' to the recipe");
+        Problems(Budget.Parse("3 bpw", Nowhere, out _)).ShouldBeEmpty();
+
+        static List<RecipeDiagnostic> Problems(Budget? budget)
+        {
+            var rule = new Rule("fc", new([new PlacedStep(new LqLora(), default, Nowhere)]), Nowhere);
+            var recipe = new Recipe { Name = "r", Model = "M", Weights = "w", Rules = new([rule]), Budget = budget, Span = Nowhere, WeightsSpan = Nowhere };
+            var found = new List<RecipeDiagnostic>();
+            RecipeResolver.Resolve(recipe, [new("fc", "Linear", LayerKinds.Linear, Layer)], found.Add).Count.ShouldBe(1);
+            return found;
+        }
     }
 
     private static void Expect(LqLora step, string id, string message, params string[] given)

@@ -1,3 +1,4 @@
+using System;
 using System.Collections.Generic;
 using System.Linq;
 using PipelineDsl.Diagnostics;
@@ -13,11 +14,16 @@ public sealed class LqLora : Step
 {
     private const int OffsetBytes = 4;
 
+    private static readonly int[] AllBits = [2, 3, 4, 8];
+    private static readonly RealType[] ScaleTypes = [RealType.Bfloat16, RealType.Float16, RealType.Float32];
+    private static readonly int[] BlockSizes = [16, 32, 64];
+    private static readonly int[] ScaleBlocks = [16, 64, 256];
+
     /// <summary>Rank of the factors; 0 leaves them out.</summary>
     [Within(0, int.MaxValue)]
     public int Rank { get; set; } = 64;
 
-    /// <summary>Bits a value.</summary>
+    /// <summary>Bits a value; left out, a recipe's budget chooses them, with the blocks and how their scales are stored.</summary>
     [Within(2, 8)]
     public int Bits { get; set; }
 
@@ -68,6 +74,9 @@ public sealed class LqLora : Step
     /// <inheritdoc/>
     public override StatisticKinds Needs => Weighted ? StatisticKinds.FisherDiagonal : StatisticKinds.None;
 
+    /// <inheritdoc/>
+    public override bool IsOpen => Bits == 0;
+
     /// <summary>What the product of the stored factors is multiplied by.</summary>
     public double Scaling => LoraAlpha > 0 ? LoraAlpha / Rank : 1;
 
@@ -76,7 +85,12 @@ public sealed class LqLora : Step
     {
         if (Bits == 0)
         {
-            yield return new(DiagnosticIds.MissingSetting, null, "no number of bits is chosen; add 'bits'");
+            yield return new(DiagnosticIds.MissingSetting, null, "no number of bits is chosen; add 'bits', or a 'budget' to the recipe");
+        }
+
+        foreach (string setting in Bits > 0 ? [] : BlockSettings.Where(given.Contains))
+        {
+            yield return new(DiagnosticIds.ContradictorySettings, setting, $"'{SettingDescriptor.CamelCase(setting)}' is chosen together with the bits; add 'bits', or drop it and leave both to a budget");
         }
 
         if (!Weighted && given.Contains(nameof(Axis)))
@@ -107,7 +121,34 @@ public sealed class LqLora : Step
         return Rank == 0 ? [codes] : [codes, new(layer.Rows, Rank, layer.Rows * Rank * width), new(Rank, layer.Columns, Rank * layer.Columns * width)];
     }
 
+    /// <inheritdoc/>
+    /// <remarks>Of the 432 published configurations those that take less than the weight itself; equal sizes in the order of the paper.</remarks>
+    public override IReadOnlyList<Step> Candidates(LayerShape layer, int most)
+    {
+        var all = Configurations().Select(step => (Step: step, Bytes: step.Predict(layer, []).Sum(cost => cost.Bytes)))
+            .Where(item => item.Bytes < layer.Count * 4).OrderBy(item => item.Bytes).Select(item => item.Step).ToList();
+        int count = Math.Min(most, all.Count);
+        return !IsOpen ? [] : [.. Enumerable.Range(1, count).Select(i => all[(int)((long)all.Count * i / count) - 1])];
+    }
+
+    private static string[] BlockSettings => [nameof(BlockSize), nameof(ScaleBits), nameof(ScaleBlock), nameof(ScaleType)];
+
     private static string[] FactorSettings => [nameof(FactorType), nameof(Iterations), nameof(Axis), nameof(Accuracy), nameof(Parity), nameof(LoraAlpha)];
+
+    private IEnumerable<LqLora> Configurations() =>
+        from bits in AllBits
+        from scaleBits in AllBits
+        from type in ScaleTypes
+        from blockSize in BlockSizes
+        from scaleBlock in ScaleBlocks
+        select With(bits, scaleBits, type, blockSize, scaleBlock);
+
+    private LqLora With(int bits, int scaleBits, RealType type, int blockSize, int scaleBlock)
+    {
+        var step = (LqLora)Copy();
+        (step.Bits, step.ScaleBits, step.ScaleType, step.BlockSize, step.ScaleBlock) = (bits, scaleBits, type, blockSize, scaleBlock);
+        return step;
+    }
 
     private static int BytesOf(RealType type) => type == RealType.Float32 ? 4 : 2;
 

@@ -27,6 +27,19 @@ public sealed class BudgetAllocatorTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public void On_problems_too_large_to_try_every_choice_it_is_as_good_as_another_solver()
+    {
+        foreach (int seed in Seeds.Take(12))
+        {
+            var random = new Random(seed);
+            var layers = Problem(random, 14, 40);
+            long smallest = BudgetAllocator.SmallestBudget(layers);
+            long budget = smallest + random.NextInt64(0, layers.Sum(options => options.Max(option => option.Cost)) - smallest);
+            BudgetAllocator.Allocate(layers, budget).Distortion.ShouldBe(OrTools.LeastDistortion(layers, budget).ShouldNotBeNull(), 1e-9, $"seed {seed}");
+        }
+    }
+
+    [Fact]
     public void It_is_no_worse_than_any_uniform_choice_of_equal_cost()
     {
         foreach (int seed in Seeds)

@@ -1,10 +1,12 @@
 using System.Globalization;
 using System.Text.Json;
+using PipelineDsl.Runtime.Allocation;
 using PipelineDsl.Runtime.Decomposition;
 using PipelineDsl.Runtime.Engine;
 using PipelineDsl.Runtime.Numerics;
 using PipelineDsl.Runtime.Quantization;
 using PipelineDsl.Runtime.Statistics;
+using PipelineDsl.Runtime.Tests.Allocation;
 using PipelineDsl.Runtime.Weights;
 
 using static TorchSharp.torch;
@@ -26,6 +28,11 @@ public sealed class LqLoraGoldenTests
     }
 
     public static TheoryData<bool> Kinds => [false, true];
+
+    private IReadOnlyList<string> Budgets => [.. golden.Variants("out.ilp.").Where(name => name.StartsWith("budget", StringComparison.Ordinal))];
+
+    private List<LqLora> Configurations => [.. JsonDocument.Parse(golden.Setting("ilp.configs")).RootElement.EnumerateArray().Select(list =>
+        Step(list[0].GetInt32(), list[1].GetInt32(), Type(list[2].GetString()!), list[3].GetInt32(), list[4].GetInt32()))];
 
     private IReadOnlyList<string> Quantizers => [.. golden.Variants("out.quant").Select(index => "quant" + index)];
 
@@ -203,6 +210,77 @@ public sealed class LqLoraGoldenTests
         }
     }
 
+    [Fact]
+    public void Errors_and_bits_of_each_configuration_equal_the_reference()
+    {
+        var (costs, bits) = (golden["out.ilp.costs"], golden["out.ilp.weights"]);
+        for (int matrix = 0; matrix < costs.shape[0]; matrix++)
+        {
+            var w = golden[$"in.W{matrix}"];
+            double energy = w.to(float64).square().sum().item<double>();
+            for (int i = 0; i < Configurations.Count; i++)
+            {
+                using var stored = LowRankPlusQuantized.Round(w, Configurations[i]);
+                (8.0 * (stored.Bytes - (4 << Configurations[i].Bits) - 4)).ShouldBe(bits[matrix, i].item<double>());
+                (MatrixChecks.WeightedError(w, stored.Materialize(), null) * energy).ShouldBeNear(costs[matrix, i].item<double>(), 1e-3);
+            }
+        }
+    }
+
+    [Fact]
+    public void The_programme_gives_each_matrix_one_configuration_within_budget_at_the_least_cost_there_is()
+    {
+        foreach (string name in Budgets)
+        {
+            var allocation = BudgetAllocator.Allocate(Programme(), Bits(golden.Number("ilp." + name)));
+            allocation.Choices.Count.ShouldBe(Programme().Count);
+            allocation.Cost.ShouldBeLessThanOrEqualTo(Bits(golden.Number("ilp." + name)));
+            allocation.IsOptimal.ShouldBeTrue();
+            allocation.Distortion.ShouldBeNear(golden.Scalar($"out.ilp.{name}.best_cost"), 1e-9);
+            allocation.Distortion.ShouldBeNear(OrTools.LeastDistortion(Programme(), Bits(golden.Number("ilp." + name))).ShouldNotBeNull(), 1e-9);
+            allocation.LowerBound.ShouldBeLessThanOrEqualTo(allocation.Distortion * (1 + 1e-12));
+            long[] published = [.. golden[$"out.ilp.{name}.assignment"].data<long>()];
+            published.Select((choice, matrix) => Programme()[matrix][(int)choice].Distortion).Sum().ShouldBeNear(allocation.Distortion, 1e-9);
+        }
+    }
+
+    [Fact]
+    public void A_larger_budget_never_costs_more_and_the_largest_gives_each_matrix_its_best_configuration()
+    {
+        var programme = Programme();
+        double before = double.PositiveInfinity;
+        long most = programme.Sum(options => options.Max(option => option.Cost));
+        for (long bits = BudgetAllocator.SmallestBudget(programme); bits <= most; bits += most / 97)
+        {
+            double now = BudgetAllocator.Allocate(programme, bits).Distortion;
+            now.ShouldBeLessThanOrEqualTo(before * (1 + 1e-12));
+            before = now;
+        }
+
+        BudgetAllocator.Allocate(programme, most).Distortion.ShouldBeNear(programme.Sum(options => options.Min(option => option.Distortion)), 1e-12);
+    }
+
+    [Fact]
+    public void A_budget_below_every_configuration_is_refused_with_the_smallest_there_is()
+    {
+        long smallest = BudgetAllocator.SmallestBudget(Programme());
+        BudgetAllocator.Allocate(Programme(), smallest).Cost.ShouldBe(smallest);
+        Should.Throw<ArgumentOutOfRangeException>(() => BudgetAllocator.Allocate(Programme(), smallest - 1)).Message.ShouldContain($"the smallest attainable budget is {smallest}");
+        OrTools.LeastDistortion(Programme(), smallest - 1).ShouldBeNull();
+    }
+
+    [Fact]
+    public void Matrices_in_another_order_get_the_same_configurations()
+    {
+        foreach (string name in Budgets)
+        {
+            long bits = Bits(golden.Number("ilp." + name));
+            var forward = BudgetAllocator.Allocate(Programme(), bits);
+            var backward = BudgetAllocator.Allocate([.. Programme().Reverse()], bits);
+            backward.Choices.Reverse().ShouldBe(forward.Choices);
+        }
+    }
+
     private static string Prefix(bool weighted) => weighted ? "out.lq.fisher." : "out.lq.plain.";
 
     private static (Grid Codes, Grid Scales) Parts(Expression stored)
@@ -243,6 +321,15 @@ public sealed class LqLoraGoldenTests
         (step.Rank, step.Iterations) = (Rank, golden.Integer("num_iterations"));
         return step;
     }
+
+    /// <summary>Costs in bits, distortions as the reference has them.</summary>
+    private IReadOnlyList<IReadOnlyList<AllocationOption>> Programme()
+    {
+        var (costs, bits) = (golden["out.ilp.costs"], golden["out.ilp.weights"]);
+        return [.. Enumerable.Range(0, (int)costs.shape[0]).Select(matrix => (IReadOnlyList<AllocationOption>)[.. costs[matrix].data<double>().Zip(bits[matrix].data<double>(), (cost, weight) => new AllocationOption((long)weight, cost))])];
+    }
+
+    private long Bits(double perWeight) => (long)Math.Floor(perWeight * Enumerable.Range(0, Programme().Count).Sum(matrix => golden[$"in.W{matrix}"].numel()));
 
     private LowRankPlusQuantized Decompose(bool weighted, Parity parity) => Decompose(weighted, parity, weight);
 
