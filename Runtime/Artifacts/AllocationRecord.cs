@@ -31,18 +31,18 @@ public sealed record AllocationRecord(
 /// <param name="Reason">The figures that the choice rests on, in words.</param>
 public sealed record AllocatedLayer(string Path, string Choice, long Bytes, double? Distortion, string Reason)
 {
-    /// <summary>What was open and is chosen, with what it was predicted to cost; null where nothing was predicted.</summary>
+    /// <summary>What was open and is chosen, with what the allocation took it to cost; null where it looked at no cost.</summary>
     public AllocatedChoice? Chosen { get; init; }
 
-    /// <summary>The next cheaper choice that was worth considering, or null where this is the cheapest.</summary>
+    /// <summary>The best choice in fewer bytes, or null where this is the cheapest.</summary>
     public AllocatedChoice? Cheaper { get; init; }
 
-    /// <summary>The next dearer choice that was worth considering, or null where this is the best.</summary>
+    /// <summary>The cheapest choice that costs less quality, or null where this is the best.</summary>
     public AllocatedChoice? Dearer { get; init; }
 }
 
 /// <summary>One choice for a layer.</summary>
 /// <param name="Name">What was open, in words: <c>rank 12, 3 bits</c>.</param>
 /// <param name="Bytes">Bytes of weight and bias.</param>
-/// <param name="Predicted">What it was predicted to cost, in the unit of the allocation's sum.</param>
-public sealed record AllocatedChoice(string Name, long Bytes, double Predicted);
+/// <param name="Distortion">What it costs as the allocation saw it, in the unit of its sum: predicted, or measured with the layer alone (<c>measured</c>).</param>
+public sealed record AllocatedChoice(string Name, long Bytes, double Distortion);

@@ -104,7 +104,7 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
         var parts = Parts(choices);
         return new(Plans(layers, choices), parts.Sum(), null, [.. choices.Select((choice, i) => Explain(
             layers[i],
-            [.. errors[i].Select(error => error * (sensitivities?[i] ?? 0))],
+            sensitivities is null ? null : [.. errors[i].Select(error => error * sensitivities[i])],
             choice,
             parts[i],
             string.Create(CultureInfo.InvariantCulture, $"{parts[i]:0.####} of the calibration loss gained; {errors[i][choice]:0.####} {predicted[i].Unit}")))])
@@ -151,9 +151,14 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
         return new([.. best.Choices.Select(choice => choice.Plan)], null, null, [.. reasons.Select((reason, i) => new LayerReason(null, best.Choices[i].Name.Length > 0 ? $"{best.Choices[i].Name}: {reason}" : reason))]);
     }
 
-    /// <summary>A choice between the next cheaper and the next dearer one on the way from the smallest to the best, on which each step costs more and errs less.</summary>
-    private static LayerReason Explain(LayerChoices layer, IReadOnlyList<double> predicted, int chosen, double distortion, string reason)
+    /// <summary>A choice between the best one in fewer bytes and the cheapest one that loses less.</summary>
+    private static LayerReason Explain(LayerChoices layer, IReadOnlyList<double>? predicted, int chosen, double distortion, string reason)
     {
+        if (predicted is null)
+        {
+            return new(distortion, reason);
+        }
+
         AllocatedChoice At(int choice) => new(layer.Choices[choice].Name, layer.Choices[choice].Cost, predicted[choice]);
         var (cost, error) = (layer.Choices[chosen].Cost, predicted[chosen]);
         var others = Enumerable.Range(0, predicted.Count).Where(choice => choice != chosen).ToList();
