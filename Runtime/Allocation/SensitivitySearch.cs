@@ -3,7 +3,7 @@ namespace PipelineDsl.Runtime.Allocation;
 /// <summary>Chooses options by predicted loss where layers count differently: a layer's error, times how much the loss of the whole model answers to it.</summary>
 /// <remarks>
 /// How much it answers is not known without knowing what the other layers do, so it is measured where they are compressed too: each layer's part of the
-/// loss increase (<see cref="Engine.LossAttribution"/>) over its error, first at the best plan that treats all layers alike, then at the best choices not looked at yet as well, parts and
+/// loss increase (<see cref="Engine.LossAttribution"/>: what of it bends the loss) over its error, first at the best plan that treats all layers alike, then at the best choices not looked at yet as well, parts and
 /// errors summed over these places, so that a place where a layer is hardly touched says little about it. The exact allocation for these weights, and for
 /// their square roots (a loss that saturates exaggerates differences), is tried. What is compared is the loss on the calibration data, so that no
 /// result is worse there than the best plan that treats all layers alike.
@@ -11,7 +11,7 @@ namespace PipelineDsl.Runtime.Allocation;
 /// <param name="layers">The options of each layer; distortions are errors of the layer itself, 0 for a layer as it was.</param>
 /// <param name="budget">The largest sum of costs.</param>
 /// <param name="increase">What the model's loss gains with these choices.</param>
-/// <param name="parts">What each layer contributes to that.</param>
+/// <param name="parts">What each layer contributes to that, as far as another error of the same size would too.</param>
 internal sealed class SensitivitySearch(
     IReadOnlyList<IReadOnlyList<AllocationOption>> layers,
     long budget,

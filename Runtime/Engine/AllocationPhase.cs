@@ -91,17 +91,17 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
         }
 
         var attribution = new LossAttribution(pipeline, run, store, options);
-        IReadOnlyList<double> Parts(IReadOnlyList<int> choices)
+        LossParts Parts(IReadOnlyList<int> choices)
         {
             using var trial = Try(choices);
             return attribution.Of(trial, cancellation);
         }
 
-        var search = new SensitivitySearch(Options(layers, errors), bytes, Increase, Parts);
+        var search = new SensitivitySearch(Options(layers, errors), bytes, Increase, choices => Parts(choices).Curved);
         var alike = uniform.Select(plan => (plan.Name, Choices: (IReadOnlyList<int>)[.. plan.Choices.Select((choice, i) => layers[i].IndexOf(choice))]))
             .OrderBy(plan => plan.Choices.Select((choice, i) => errors[i][choice]).Sum()).Take(JudgedPlans);
         var (choices, tried, sensitivities) = search.From([.. alike]);
-        var parts = Parts(choices);
+        var parts = Parts(choices).Values;
         return new(Plans(layers, choices), parts.Sum(), null, [.. choices.Select((choice, i) => Explain(
             layers[i],
             sensitivities is null ? null : [.. errors[i].Select(error => error * sensitivities[i])],
