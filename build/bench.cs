@@ -5,6 +5,7 @@
 //   quant            rounding to nearest and GPTQ of one 4096 × 4096 layer
 //   inference        products with packed 4-bit layers against dense ones, and whole models
 //   tables           exact tables of SqueezeLLM against iterated ones
+//   codebooks [SIDE CODEWORDS WIDTH]   the parts of VQ4DiT for one layer, with memory
 //   corda            CorDA on gsmbard-4m: statistics, solving, memory   (PIPELINEDSL_DATA names the folder of data)
 //   orientations     perplexity of the five orientations at half the parameters
 //   leaderboard      methods and budgets at 80, 60, 40 and 20 % of the layers' bytes, as table and page

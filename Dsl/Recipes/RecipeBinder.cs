@@ -135,7 +135,7 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
 
         if (draft.Budget is { } budget && merged.Rules.Count > 0 && !merged.Rules.Any(rule => rule.Steps.Any(step => step.Step.IsOpen)))
         {
-            report(new(DiagnosticIds.ContradictorySettings, Severity.Error, $"the budget '{budget.Text}' has nothing left to choose, because every step names its own numbers; leave 'rank' out of a 'decompose' step or 'bits' out of an 'lqLora' step, or drop the budget", budget.Span));
+            report(new(DiagnosticIds.ContradictorySettings, Severity.Error, $"the budget '{budget.Text}' has nothing left to choose, because every step names its own numbers; leave 'rank' out of a 'decompose' step or 'bits' out of a 'quantize' step, or drop the budget", budget.Span));
         }
     }
 

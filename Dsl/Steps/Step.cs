@@ -35,8 +35,13 @@ public abstract class Step : Attribute
 
     /// <summary>The resolved steps that a budget may choose among, from the smallest result to the largest; none unless the step <see cref="IsOpen"/>.</summary>
     /// <param name="layer">The layer's shape.</param>
-    /// <param name="most">The largest number of candidates.</param>
-    public virtual IReadOnlyList<Step> Candidates(LayerShape layer, int most) => [];
+    public virtual IReadOnlyList<Step> Candidates(LayerShape layer) => [];
+
+    /// <summary>Whether a budget may also leave an open step out, which keeps what there is before it.</summary>
+    public virtual bool MayBeLeftOut => false;
+
+    /// <summary>What tells a candidate from the others, in words that mean the same in every layer: <c>3 bits</c>.</summary>
+    public virtual string ChoiceName => ToString();
 
     /// <summary>Whether this step leaves no matrix that a later step could work on.</summary>
     public virtual bool EndsChain => false;

@@ -29,6 +29,30 @@ public static class BudgetAllocator
     internal static BudgetAllocation Allocate(IReadOnlyList<IReadOnlyList<AllocationOption>> layers, long budget, int maxStates)
     {
         Check(layers, budget);
+        var useful = layers.Select(Undominated).ToList();
+        var allocation = AllocateUseful([.. layers.Zip(useful).Select(item => (IReadOnlyList<AllocationOption>)[.. item.Second.Select(option => item.First[option])])], budget, maxStates);
+        return allocation with { Choices = [.. allocation.Choices.Select((choice, layer) => useful[layer][choice])] };
+    }
+
+    /// <summary>The options that no other one beats in cost and distortion, of equal ones the first; in their order.</summary>
+    private static List<int> Undominated(IReadOnlyList<AllocationOption> options)
+    {
+        double least = double.PositiveInfinity;
+        List<int> useful = [];
+        foreach (int i in Enumerable.Range(0, options.Count).OrderBy(i => options[i].Cost).ThenBy(i => options[i].Distortion))
+        {
+            if (options[i].Distortion < least)
+            {
+                least = options[i].Distortion;
+                useful.Add(i);
+            }
+        }
+
+        return [.. useful.Order()];
+    }
+
+    private static BudgetAllocation AllocateUseful(List<IReadOnlyList<AllocationOption>> layers, long budget, int maxStates)
+    {
         var relaxation = LinearRelaxation.Of(layers, budget);
         double slack = Slack * layers.Sum(options => options.Max(option => Math.Abs(option.Distortion)));
         var lists = new List<StateList> { StateList.Start };
@@ -48,7 +72,7 @@ public static class BudgetAllocator
         return new(choices, choices.Select((choice, layer) => layers[layer][choice].Cost).Sum(), Sum(layers, choices), relaxation.LowerBound, exact);
     }
 
-    private static double Sum(IReadOnlyList<IReadOnlyList<AllocationOption>> layers, int[] choices) => choices.Select((choice, layer) => layers[layer][choice].Distortion).Sum();
+    private static double Sum(List<IReadOnlyList<AllocationOption>> layers, int[] choices) => choices.Select((choice, layer) => layers[layer][choice].Distortion).Sum();
 
     /// <summary>The last state of a list has the least distortion.</summary>
     private static int[] Backtrack(List<StateList> lists)

@@ -3,15 +3,15 @@ namespace PipelineDsl.Runtime.Allocation;
 /// <summary>Chooses options by predicted loss where layers count differently: a layer's error, times how much the loss of the whole model answers to it.</summary>
 /// <remarks>
 /// How much it answers is not known without knowing what the other layers do, so it is measured where they are compressed too: each layer's part of the
-/// loss increase (<see cref="Engine.LossAttribution"/>) over its error, first at equal shares, then at the best choices not looked at yet as well, parts and
+/// loss increase (<see cref="Engine.LossAttribution"/>: what of it bends the loss) over its error, first at the best plan that treats all layers alike, then at the best choices not looked at yet as well, parts and
 /// errors summed over these places, so that a place where a layer is hardly touched says little about it. The exact allocation for these weights, and for
 /// their square roots (a loss that saturates exaggerates differences), is tried. What is compared is the loss on the calibration data, so that no
-/// result is worse there than equal shares.
+/// result is worse there than the best plan that treats all layers alike.
 /// </remarks>
 /// <param name="layers">The options of each layer; distortions are errors of the layer itself, 0 for a layer as it was.</param>
 /// <param name="budget">The largest sum of costs.</param>
 /// <param name="increase">What the model's loss gains with these choices.</param>
-/// <param name="parts">What each layer contributes to that.</param>
+/// <param name="parts">What each layer contributes to that, as far as another error of the same size would too.</param>
 internal sealed class SensitivitySearch(
     IReadOnlyList<IReadOnlyList<AllocationOption>> layers,
     long budget,
@@ -31,22 +31,27 @@ internal sealed class SensitivitySearch(
     private readonly double[] sumOfErrors = new double[layers.Count];
 
     /// <summary>Searches.</summary>
-    /// <param name="uniform">The choices that keep equal shares.</param>
-    /// <returns>The best choices, and everything that was tried, in order.</returns>
-    public (IReadOnlyList<int> Choices, IReadOnlyList<AllocationTrial> Trials) From(IReadOnlyList<int> uniform)
+    /// <param name="uniform">The choices that treat all layers alike, by name: equal shares, the same bits.</param>
+    public SensitivityResult From(IReadOnlyList<(string Name, IReadOnlyList<int> Choices)> uniform)
     {
         var equal = Allocate([.. layers.Select(_ => 1.0)]);
         if (layers.Zip(equal).All(item => item.First[item.Second].Distortion == 0))
         {
-            return (equal, []);
+            return new(equal, [], null);
         }
 
-        Try("equal shares of parameters", uniform);
+        foreach (var (name, choices) in uniform)
+        {
+            Try(name, choices);
+        }
+
+        var place = Best(trials);
         Try("equal weights", equal);
-        var place = trials[0];
+        place ??= trials[0];
+        double[]? weights = null;
         for (int round = 1; round <= Rounds; round++)
         {
-            double[] weights = Sensitivities(place.Choices);
+            weights = Sensitivities(place.Choices);
             seen.Add(place);
             foreach (double temper in Tempers)
             {
@@ -61,7 +66,7 @@ internal sealed class SensitivitySearch(
             place = next;
         }
 
-        return (Best(trials)!.Choices, trials);
+        return new(Best(trials)!.Choices, trials, weights);
     }
 
     /// <summary>The first of the best; a loss that is no number is the worst.</summary>
@@ -99,3 +104,9 @@ internal sealed class SensitivitySearch(
 /// <param name="Choices">The index of each layer's option.</param>
 /// <param name="LossIncrease">What the loss on the calibration data gained.</param>
 internal sealed record AllocationTrial(string Name, IReadOnlyList<int> Choices, double LossIncrease);
+
+/// <summary>What a search found.</summary>
+/// <param name="Choices">The index of each layer's option.</param>
+/// <param name="Trials">Everything that was tried, in order.</param>
+/// <param name="Sensitivities">What the loss was last predicted to gain for each unit of a layer's error, or null where nothing was tried.</param>
+internal sealed record SensitivityResult(IReadOnlyList<int> Choices, IReadOnlyList<AllocationTrial> Trials, IReadOnlyList<double>? Sensitivities);

@@ -28,5 +28,21 @@ public sealed record AllocationRecord(
 /// <param name="Choice">The chosen steps in one line, or <c>keep</c>.</param>
 /// <param name="Bytes">Bytes of its weight.</param>
 /// <param name="Distortion">What the choice costs by the method's measure, or null.</param>
-/// <param name="Reason">The figure that the choice rests on, in words.</param>
-public sealed record AllocatedLayer(string Path, string Choice, long Bytes, double? Distortion, string Reason);
+/// <param name="Reason">The figures that the choice rests on, in words.</param>
+public sealed record AllocatedLayer(string Path, string Choice, long Bytes, double? Distortion, string Reason)
+{
+    /// <summary>What was open and is chosen, with what the allocation took it to cost; null where it looked at no cost.</summary>
+    public AllocatedChoice? Chosen { get; init; }
+
+    /// <summary>The best choice in fewer bytes, or null where this is the cheapest.</summary>
+    public AllocatedChoice? Cheaper { get; init; }
+
+    /// <summary>The cheapest choice that costs less quality, or null where this is the best.</summary>
+    public AllocatedChoice? Dearer { get; init; }
+}
+
+/// <summary>One choice for a layer.</summary>
+/// <param name="Name">What was open, in words: <c>rank 12, 3 bits</c>.</param>
+/// <param name="Bytes">Bytes of weight and bias.</param>
+/// <param name="Distortion">What it costs as the allocation saw it, in the unit of its sum: predicted, or measured with the layer alone (<c>measured</c>).</param>
+public sealed record AllocatedChoice(string Name, long Bytes, double Distortion);

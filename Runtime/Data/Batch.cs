@@ -29,7 +29,11 @@ public sealed record Batch(Tensor Input, Tensor? Target) : IDisposable
     }
 
     /// <summary>How many class ids are scored.</summary>
-    internal static long Scored(Tensor classes) => classes.ne(Ignored).sum().item<long>();
+    internal static long Scored(Tensor classes)
+    {
+        using var scope = NewDisposeScope();
+        return classes.ne(Ignored).sum().item<long>();
+    }
 
     /// <summary>The batch on another device; this one is disposed when it had to be copied.</summary>
     public Batch To(Device device)

@@ -7,7 +7,7 @@ namespace PipelineDsl.Runtime.Decomposition;
 
 /// <summary>Activation-aware decomposition (ASVD, arXiv:2312.05821, official code): the projection in the metric diag(a²).</summary>
 /// <remarks>Facts: those of <see cref="DecomposeSolver"/>. Unlike the official code's randomised SVD, the result is the optimum to the step's accuracy.</remarks>
-public sealed class AsvdSolver : LayerSolver<Asvd>
+public sealed class AsvdSolver : DecomposingSolver<Asvd>
 {
     /// <summary>The official code's, so that silent channels keep some weight.</summary>
     private const double ScaleFloor = 1e-6;

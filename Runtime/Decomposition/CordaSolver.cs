@@ -11,7 +11,7 @@ namespace PipelineDsl.Runtime.Decomposition;
 /// Facts: <c>rank</c>; <c>predictedLoss</c>, the squared error in the damped covariance (0 for an adapter, which changes nothing);
 /// <c>energyKept</c>, the share of the spectrum's energy in the factors; <c>certifiedExcess</c> (as <see cref="DecomposeSolver"/> has it); <c>damping</c>; <c>inverseError</c>; <c>relativeError</c> of the stored weight.
 /// </remarks>
-public sealed class CordaSolver : LayerSolver<Corda>
+public sealed class CordaSolver : DecomposingSolver<Corda>
 {
     /// <inheritdoc/>
     public override int Version => 2;

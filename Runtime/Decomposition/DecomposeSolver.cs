@@ -9,7 +9,7 @@ namespace PipelineDsl.Runtime.Decomposition;
 /// share of it (where the vectors were iterated for); <c>damping</c> and <c>inverseError</c> (context);
 /// <c>relativeError</c> of the stored weight.
 /// </remarks>
-public sealed class DecomposeSolver : LayerSolver<Decompose>
+public sealed class DecomposeSolver : DecomposingSolver<Decompose>
 {
     /// <inheritdoc/>
     public override int Version => 2;

@@ -7,7 +7,7 @@ namespace PipelineDsl.Runtime.Decomposition;
 
 /// <summary>Fisher-weighted decomposition (FWSVD, arXiv:2207.00112, section 4); plain SVD, with a note, where no gradient reaches the layer.</summary>
 /// <remarks>Facts: those of <see cref="DecomposeSolver"/>, the loss being Σ a_i² c_j² (W − W')_ij² with the floored weights a and c of the axis.</remarks>
-public sealed class FwsvdSolver : LayerSolver<Fwsvd>
+public sealed class FwsvdSolver : DecomposingSolver<Fwsvd>
 {
     /// <inheritdoc/>
     public override int Version => 1;

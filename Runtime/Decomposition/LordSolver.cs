@@ -7,7 +7,7 @@ namespace PipelineDsl.Runtime.Decomposition;
 
 /// <summary>Low-rank decomposition by the principal components of the outputs (LoRD, arXiv:2309.14021, input-side form).</summary>
 /// <remarks>Facts: those of <see cref="DecomposeSolver"/>; <c>predictedLoss</c> is the mean squared error of an output vector on the calibration data.</remarks>
-public sealed class LordSolver : LayerSolver<Lord>
+public sealed class LordSolver : DecomposingSolver<Lord>
 {
     /// <inheritdoc/>
     public override int Version => 1;

@@ -9,7 +9,7 @@ namespace PipelineDsl.Runtime.Decomposition;
 /// Facts as of <see cref="DecomposeSolver"/>. The paper's two further moves change more than one layer's weight and are maths to call:
 /// the relu between the factors is <see cref="MimickedLayer.Forward"/>, the fusion with the next layer <see cref="MimickedTable.FuseNext"/>.
 /// </remarks>
-public sealed class MimicFeaturesSolver : LayerSolver<MimicFeatures>
+public sealed class MimicFeaturesSolver : DecomposingSolver<MimicFeatures>
 {
     /// <inheritdoc/>
     public override int Version => 2;

@@ -9,7 +9,7 @@ namespace PipelineDsl.Runtime.Decomposition;
 /// <remarks>
 /// Facts: those of <see cref="DecomposeSolver"/>. The Gram matrix is divided by the number of vectors, which scales the spectrum only; a singular one needs no shift.
 /// </remarks>
-public sealed class SvdLlmSolver : LayerSolver<SvdLlm>
+public sealed class SvdLlmSolver : DecomposingSolver<SvdLlm>
 {
     /// <inheritdoc/>
     public override int Version => 1;

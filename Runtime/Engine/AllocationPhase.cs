@@ -7,28 +7,29 @@ using PipelineDsl.Runtime.Artifacts;
 
 namespace PipelineDsl.Runtime.Engine;
 
-/// <summary>Chooses the numbers that a recipe leaves open so that all tensors of the artifact fit into its budget.</summary>
+/// <summary>Chooses the ranks and bits that a recipe leaves open so that all tensors of the artifact fit into its budget.</summary>
 internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, Budget budget, CalibrationLoss loss, ContentStore store, RunOptions options, IRunObserver observer)
 {
-    /// <summary>Ranks of one decomposition cost nothing more; measured ones are a run of the model each.</summary>
-    private const int PredictedRanks = 64;
+    /// <summary>Ranks of one decomposition cost nothing more; measured choices are a run of the model each.</summary>
+    private const int PredictedChoices = 64;
 
-    private const int MeasuredRanks = 16;
+    private const int MeasuredChoices = 16;
+
+    private const int JudgedPlans = 8;
 
     /// <summary>Makes the plan of the run final.</summary>
     /// <exception cref="PipelineException">PDSL3015: the budget is too small; PDSL1007: there is nothing to choose.</exception>
     public AllocationRecord Allocate(IReadOnlyList<LayerUnit> units, IReadOnlyDictionary<string, string> statistics, CancellationToken cancellation)
     {
-        int most = run.Recipe.Allocate == AllocationMethod.Measured ? MeasuredRanks : int.MaxValue;
-        var layers = units.Where(unit => LayerChoices.IsOpen(unit.Plan)).Select(unit => LayerChoices.Of(unit, most, BiasBytes(unit))).ToList();
+        var layers = units.Where(unit => LayerChoices.IsOpen(unit.Plan)).Select(unit => LayerChoices.Of(unit, BiasBytes(unit))).ToList();
         if (layers.Count == 0)
         {
-            throw new PipelineException(DiagnosticIds.ContradictorySettings, $"the budget '{budget.Text}' has nothing left to choose: no layer gets a step that leaves a number open; leave 'rank' out of a 'decompose' step or 'bits' out of an 'lqLora' step, or drop the budget", budget.Span);
+            throw new PipelineException(DiagnosticIds.ContradictorySettings, $"the budget '{budget.Text}' has nothing left to choose: no layer gets a step that leaves something open; leave 'rank' out of a 'decompose' step or 'bits' out of a 'quantize' step, or drop the budget", budget.Span);
         }
 
         long stored = StoredBytes(units);
         long total = budget.TotalBytes(units.Sum(unit => unit.Plan.BytesBefore), units.Sum(unit => unit.Plan.Shape.Count), OtherBytes(units));
-        long smallest = stored + layers.Sum(layer => layer.Costs.Min());
+        long smallest = stored + layers.Sum(layer => layer.Smallest);
         if (total < smallest)
         {
             throw new PipelineException(DiagnosticIds.BudgetNotAttainable, $"the budget '{budget.Text}' ({total} bytes for all tensors) is not attainable: the smallest is {smallest} bytes, of which {stored} are not open to choice; raise it, or compress more layers", budget.Span);
@@ -47,83 +48,129 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
             chosen.LowerBound,
             chosen.Measured,
             chosen.Note,
-            [.. chosen.Plans.Zip(chosen.Layers).Select(item => new AllocatedLayer(item.First.Path, item.First.Describe(), item.First.BytesAfter, item.Second.Distortion, item.Second.Reason))]);
+            [.. chosen.Plans.Zip(chosen.Layers).Select(item => new AllocatedLayer(item.First.Path, item.First.Describe(), item.First.BytesAfter, item.Second.Distortion, item.Second.Reason) { Chosen = item.Second.Chosen, Cheaper = item.Second.Cheaper, Dearer = item.Second.Dearer })]);
     }
 
     private Chosen Choose(List<LayerChoices> layers, long bytes, IReadOnlyDictionary<string, string> statistics, CancellationToken cancellation)
     {
-        var distortions = new LayerDistortions(run, loss, store, options, observer);
+        using var trials = store.Above();
+        var distortions = new LayerDistortions(run, loss, store, trials, statistics, options, observer);
         var shares = new ShareAllocator(layers);
-        return run.Recipe.Allocate switch
+        var chosen = run.Recipe.Allocate switch
         {
-            AllocationMethod.Uniform => Shared(layers, shares.Uniform(bytes), [.. layers.Select(_ => "an equal share")]),
-            AllocationMethod.Farms => Farms(shares, layers, bytes),
-            AllocationMethod.Measured => Summed(layers, distortions.Measure(layers, statistics, cancellation).Increases(), bytes, _ => "more calibration loss, alone"),
-            _ => Predicted(distortions, layers, shares.Uniform(bytes), bytes, statistics, cancellation),
+            AllocationMethod.Uniform => Shared(distortions, layers, shares.Uniform(bytes), [.. layers.Select(_ => "an equal share")], cancellation),
+            AllocationMethod.Farms => Farms(distortions, shares, layers, bytes, cancellation),
+            AllocationMethod.Measured => Measured(distortions, layers, bytes, cancellation),
+            _ => Predicted(distortions, layers, shares.Uniform(bytes), bytes, cancellation),
         };
+        using var result = distortions.Try(layers, chosen.Plans, cancellation);
+        foreach (var (_, key) in result.Names)
+        {
+            trials.Keep(key);
+        }
+
+        return chosen;
     }
 
-    private Chosen Predicted(LayerDistortions distortions, List<LayerChoices> every, IReadOnlyList<int> uniform, long bytes, IReadOnlyDictionary<string, string> statistics, CancellationToken cancellation)
+    private Chosen Predicted(LayerDistortions distortions, List<LayerChoices> every, IReadOnlyList<SharedPlan> uniform, long bytes, CancellationToken cancellation)
     {
-        var thin = every.Zip(uniform).Select(item => item.First.Thin(LayerDistortions.IsRank(item.First) ? PredictedRanks : int.MaxValue, item.Second)).ToList();
-        var predicted = distortions.Predict([.. thin.Select(item => item.Layer)], statistics, cancellation);
-        var useful = thin.Zip(predicted).Select(item => item.First.Layer.Undominated(item.Second, item.First.Kept)).ToList();
-        List<LayerChoices> layers = [.. useful.Select(item => item.Layer)];
-        List<double[]> errors = [.. useful.Select(item => item.Errors)];
+        List<LayerChoices> layers = [.. every.Select((layer, i) => layer.Thin(PredictedChoices, uniform.Select(plan => plan.Choices[i])))];
+        var predicted = distortions.Predict(layers, cancellation);
+        List<IReadOnlyList<double>> errors = [.. predicted.Select(layer => layer.Errors)];
         string? missing = run.Recipe.Calibrate is null ? "the recipe has no calibration data" : loss.Missing();
         if (missing is not null)
         {
-            return Summed(layers, errors, bytes, UnitOf) with { Note = $"All layers count the same: {missing}." };
+            return Summed(layers, errors, bytes, [.. predicted.Select(layer => layer.Unit)]) with { Note = $"All layers count the same: {missing}." };
         }
 
-        SolvedUnit[] Solved(SolvedLayers solved) => [.. layers.Select(layer => solved.Layers[layer.Open.Path])];
-        SolvedLayers Solve(IReadOnlyList<int> choices) => distortions.Solve(layers.Zip(choices).Select(item => new LayerUnit(run, item.First.Plans[item.Second], item.First.Layer)), statistics, cancellation);
+        TrialLayers Try(IReadOnlyList<int> choices) => distortions.Try(layers, Plans(layers, choices), cancellation);
         double Increase(IReadOnlyList<int> choices)
         {
-            using var solved = Solve(choices);
-            return loss.Increase(Solved(solved), cancellation);
+            using var trial = Try(choices);
+            return loss.Increase(trial, cancellation);
         }
 
         var attribution = new LossAttribution(pipeline, run, store, options);
-        IReadOnlyList<double> Parts(IReadOnlyList<int> choices)
+        LossParts Parts(IReadOnlyList<int> choices)
         {
-            using var solved = Solve(choices);
-            return attribution.Of(Solved(solved), cancellation);
+            using var trial = Try(choices);
+            return attribution.Of(trial, cancellation);
         }
 
-        var (choices, trials) = new SensitivitySearch(Options(layers, errors), bytes, Increase, Parts).From([.. useful.Select(item => item.Kept)]);
-        var parts = Parts(choices);
-        var reasons = choices.Select((choice, i) => ((double?)parts[i], string.Create(CultureInfo.InvariantCulture, $"{parts[i]:0.####} of the calibration loss gained; {errors[i][choice]:0.####} {UnitOf(layers[i])}")));
-        return new([.. layers.Zip(choices).Select(item => item.First.Plans[item.Second])], parts.Sum(), null, [.. reasons])
+        var search = new SensitivitySearch(Options(layers, errors), bytes, Increase, choices => Parts(choices).Curved);
+        var alike = uniform.Select(plan => (plan.Name, Choices: (IReadOnlyList<int>)[.. plan.Choices.Select((choice, i) => layers[i].IndexOf(choice))]))
+            .OrderBy(plan => plan.Choices.Select((choice, i) => errors[i][choice]).Sum()).Take(JudgedPlans);
+        var (choices, tried, sensitivities) = search.From([.. alike]);
+        var parts = Parts(choices).Values;
+        return new(Plans(layers, choices), parts.Sum(), null, [.. choices.Select((choice, i) => Explain(
+            layers[i],
+            sensitivities is null ? null : [.. errors[i].Select(error => error * sensitivities[i])],
+            choice,
+            parts[i],
+            string.Create(CultureInfo.InvariantCulture, $"{parts[i]:0.####} of the calibration loss gained; {errors[i][choice]:0.####} {predicted[i].Unit}")))])
         {
             Measured = Increase(choices),
-            Note = $"Loss gained on the calibration data by each plan that was tried: {string.Join("; ", trials.Select(trial => string.Create(CultureInfo.InvariantCulture, $"{trial.Name} {trial.LossIncrease:0.####}")))}. The least was taken.",
+            Note = $"Loss gained on the calibration data by each plan that was tried: {string.Join("; ", tried.Select(trial => string.Create(CultureInfo.InvariantCulture, $"{trial.Name} {trial.LossIncrease:0.####}")))}. The least was taken.",
         };
     }
 
-    private static Chosen Summed(List<LayerChoices> layers, IReadOnlyList<double[]> table, long bytes, Func<LayerChoices, string> unit)
+    private static Chosen Measured(LayerDistortions distortions, List<LayerChoices> every, long bytes, CancellationToken cancellation)
+    {
+        List<LayerChoices> layers = [.. every.Select(layer => layer.ThinSettings(MeasuredChoices).Thin(MeasuredChoices, []))];
+        return Summed(layers, distortions.Measure(layers, cancellation).Increases(), bytes, [.. layers.Select(_ => "more calibration loss, alone")]);
+    }
+
+    private static Chosen Summed(List<LayerChoices> layers, IReadOnlyList<IReadOnlyList<double>> table, long bytes, IReadOnlyList<string> units)
     {
         var allocation = BudgetAllocator.Allocate(Options(layers, table), bytes);
-        return new(
-            [.. layers.Zip(allocation.Choices).Select(item => item.First.Plans[item.Second])],
-            allocation.Distortion,
-            allocation.LowerBound,
-            [.. allocation.Choices.Select((choice, i) => ((double?)table[i][choice], string.Create(CultureInfo.InvariantCulture, $"{table[i][choice]:0.####} {unit(layers[i])}; {table[i][0]:0.####} at its smallest")))]);
+        return new(Plans(layers, allocation.Choices), allocation.Distortion, allocation.LowerBound, [.. allocation.Choices.Select((choice, i) => Explain(
+            layers[i],
+            table[i],
+            choice,
+            table[i][choice],
+            string.Create(CultureInfo.InvariantCulture, $"{table[i][choice]:0.####} {units[i]}; {table[i][0]:0.####} at its smallest")))]);
     }
 
-    private static IReadOnlyList<IReadOnlyList<AllocationOption>> Options(List<LayerChoices> layers, IReadOnlyList<double[]> table) =>
-        [.. layers.Select((layer, i) => (IReadOnlyList<AllocationOption>)[.. layer.Costs.Select((cost, choice) => new AllocationOption(cost, table[i][choice]))])];
-
-    private Chosen Farms(ShareAllocator shares, List<LayerChoices> layers, long bytes)
+    private Chosen Farms(LayerDistortions distortions, ShareAllocator shares, List<LayerChoices> layers, long bytes, CancellationToken cancellation)
     {
         var fits = layers.Select(layer => LayerDistortions.HeavyTail(run, layer)).ToList();
-        return Shared(layers, shares.ByExponent([.. fits.Select(fit => fit.Alpha)], bytes), [.. fits.Select(fit => string.Create(CultureInfo.InvariantCulture, $"heavy-tail exponent {fit.Alpha:0.00}"))]);
+        return Shared(distortions, layers, shares.ByExponent([.. fits.Select(fit => fit.Alpha)], bytes), [.. fits.Select(fit => string.Create(CultureInfo.InvariantCulture, $"heavy-tail exponent {fit.Alpha:0.00}"))], cancellation);
     }
 
-    private static Chosen Shared(List<LayerChoices> layers, IReadOnlyList<int> choices, IReadOnlyList<string> reasons) =>
-        new([.. layers.Zip(choices).Select(item => item.First.Plans[item.Second])], null, null, [.. reasons.Select(reason => ((double?)null, reason))]);
+    /// <summary>Of several plans that a rule gives, one a width, the one with the least sum of predicted errors.</summary>
+    private static Chosen Shared(LayerDistortions distortions, List<LayerChoices> every, IReadOnlyList<SharedPlan> plans, IReadOnlyList<string> reasons, CancellationToken cancellation)
+    {
+        var best = plans[0];
+        if (plans.Count > 1)
+        {
+            List<LayerChoices> layers = [.. every.Select((layer, i) => layer.Thin(0, plans.Select(plan => plan.Choices[i])))];
+            var errors = distortions.Predict(layers, cancellation);
+            best = plans.MinBy(plan => plan.Choices.Select((choice, i) => errors[i].Errors[layers[i].IndexOf(choice)]).Sum())!;
+        }
 
-    private static string UnitOf(LayerChoices layer) => LayerDistortions.IsRank(layer) ? "of the energy in its metric given up" : "of a layer's mean energy lost";
+        return new([.. best.Choices.Select(choice => choice.Plan)], null, null, [.. reasons.Select((reason, i) => new LayerReason(null, best.Choices[i].Name.Length > 0 ? $"{best.Choices[i].Name}: {reason}" : reason))]);
+    }
+
+    /// <summary>A choice between the best one in fewer bytes and the cheapest one that loses less.</summary>
+    private static LayerReason Explain(LayerChoices layer, IReadOnlyList<double>? predicted, int chosen, double distortion, string reason)
+    {
+        if (predicted is null)
+        {
+            return new(distortion, reason);
+        }
+
+        AllocatedChoice At(int choice) => new(layer.Choices[choice].Name, layer.Choices[choice].Cost, predicted[choice]);
+        var (cost, error) = (layer.Choices[chosen].Cost, predicted[chosen]);
+        var others = Enumerable.Range(0, predicted.Count).Where(choice => choice != chosen).ToList();
+        var cheaper = others.Where(choice => layer.Choices[choice].Cost < cost).OrderBy(choice => predicted[choice]).ThenBy(choice => layer.Choices[choice].Cost).Select(At).FirstOrDefault();
+        var dearer = others.Where(choice => predicted[choice] < error && layer.Choices[choice].Cost > cost).OrderBy(choice => layer.Choices[choice].Cost).ThenBy(choice => predicted[choice]).Select(At).FirstOrDefault();
+        return new(distortion, reason) { Chosen = At(chosen), Cheaper = cheaper, Dearer = dearer };
+    }
+
+    private static IReadOnlyList<PlannedLayer> Plans(List<LayerChoices> layers, IReadOnlyList<int> choices) => [.. layers.Zip(choices).Select(item => item.First.Choices[item.Second].Plan)];
+
+    private static IReadOnlyList<IReadOnlyList<AllocationOption>> Options(List<LayerChoices> layers, IReadOnlyList<IReadOnlyList<double>> table) =>
+        [.. layers.Select((layer, i) => (IReadOnlyList<AllocationOption>)[.. layer.Choices.Select((choice, at) => new AllocationOption(choice.Cost, table[i][at]))])];
 
     private long BiasBytes(LayerUnit unit) => run.Weights.Contains(unit.Layer.BiasName) ? run.Weights.Info(unit.Layer.BiasName).ByteCount : 0;
 
@@ -138,7 +185,16 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
         return run.Model.state_dict().Keys.Where(name => run.Weights.Contains(name) && !weights.Contains(name)).Sum(name => run.Weights.Info(name).ByteCount);
     }
 
-    private sealed record Chosen(IReadOnlyList<PlannedLayer> Plans, double? Distortion, double? LowerBound, IReadOnlyList<(double? Distortion, string Reason)> Layers)
+    private sealed record LayerReason(double? Distortion, string Reason)
+    {
+        public AllocatedChoice? Chosen { get; init; }
+
+        public AllocatedChoice? Cheaper { get; init; }
+
+        public AllocatedChoice? Dearer { get; init; }
+    }
+
+    private sealed record Chosen(IReadOnlyList<PlannedLayer> Plans, double? Distortion, double? LowerBound, IReadOnlyList<LayerReason> Layers)
     {
         public double? Measured { get; init; }
 

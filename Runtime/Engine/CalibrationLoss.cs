@@ -15,14 +15,18 @@ internal sealed class CalibrationLoss(IModelPipeline pipeline, PreparedRun run, 
     private readonly Lazy<DataSource> data = new(() => run.OpenData(RecipeFiles.Calibration, run.Recipe.Calibrate!.Samples, run.Recipe.Calibrate.SequenceLength));
 
     /// <summary>The loss of the original model.</summary>
-    public double Baseline(CancellationToken cancellation) => Measure(Original, [], cancellation);
+    public double Baseline(CancellationToken cancellation) => Measure(Original, () => [], cancellation);
 
-    /// <summary>The loss with one layer compressed.</summary>
-    public double With(SolvedUnit layer, CancellationToken cancellation) => Measure(NameOf(layer), [layer], cancellation);
+    /// <summary>The loss with one of these layers compressed.</summary>
+    public double With(TrialLayers layers, string path, CancellationToken cancellation) =>
+        Measure(NameOf(layers.Names.Where(name => name.Path == path)), () => [.. layers.Layers.Where(layer => layer.Unit.Path == path)], cancellation);
 
-    /// <summary>What the loss gains with all these layers compressed at once.</summary>
+    /// <summary>What the loss gains with these layers compressed at once.</summary>
+    public double Increase(TrialLayers layers, CancellationToken cancellation) => Measure(NameOf(layers.Names), () => layers.Layers, cancellation) - Baseline(cancellation);
+
+    /// <inheritdoc cref="Increase(TrialLayers, CancellationToken)"/>
     public double Increase(IReadOnlyList<SolvedUnit> layers, CancellationToken cancellation) =>
-        Measure(string.Join('\n', layers.Select(NameOf)), layers, cancellation) - Baseline(cancellation);
+        Measure(NameOf(layers.Select(layer => (layer.Unit.Path, layer.Key))), () => layers, cancellation) - Baseline(cancellation);
 
     /// <summary>Why the data has no loss, or null where it has one.</summary>
     public string? Missing()
@@ -41,13 +45,15 @@ internal sealed class CalibrationLoss(IModelPipeline pipeline, PreparedRun run, 
         }
     }
 
-    private static string NameOf(SolvedUnit layer) => layer.Key + " " + layer.Unit.Path;
+    private static string NameOf(IEnumerable<(string Path, string Key)> layers) => string.Join('\n', layers.Select(layer => layer.Key + " " + layer.Path));
 
-    private double Measure(string weights, IReadOnlyList<SolvedUnit> layers, CancellationToken cancellation) => store.Number(Key(weights), () =>
+    private double Measure(string weights, Func<IReadOnlyList<SolvedUnit>> layers, CancellationToken cancellation) => store.Number(Key(weights), () =>
     {
+        using var thread = new OneThread();
+        var solved = layers();
         var device = options.TensorDevice;
         run.Model.to(device);
-        var installed = layers.Select(layer => new TemporaryWeight(layer.Unit.Layer, layer.Result.Weight, layer.Result.Bias)).ToList();
+        var installed = solved.Select(layer => new TemporaryWeight(layer.Unit.Layer, layer.Result.Weight, layer.Result.Bias)).ToList();
         try
         {
             return UserCode.Call(run.Recipe, "measuring the calibration loss failed", () => Quality.Measure(

@@ -7,10 +7,16 @@ namespace PipelineDsl.Runtime.Engine;
 /// <summary>A folder of results: <c>ac/&lt;key&gt;</c> names the content, <c>cas/&lt;sha256&gt;</c> holds it. Content is verified on every read.</summary>
 /// <remarks>Any number of processes may share the folder: files appear by renaming and are never changed.</remarks>
 /// <param name="folder">The folder; made when first written to.</param>
-internal sealed class ContentStore(string folder)
+/// <param name="beneath">A store that is read where this one has nothing, and never written to; or null.</param>
+internal sealed class ContentStore(string folder, ContentStore? beneath = null)
 {
     /// <summary>The file with a key's content, or null when it is not there or damaged; damaged entries are dropped.</summary>
-    public string? Find(string key)
+    public string? Find(string key) => FindHere(key) ?? beneath?.Find(key);
+
+    /// <summary>A store above this one for what is only tried out: disposing it deletes what was not moved here.</summary>
+    public TrialStore Above() => new(this, Path.Combine(folder, "trials"));
+
+    private string? FindHere(string key)
     {
         string entry = EntryPath(key);
         try

@@ -1,53 +1,68 @@
-using System.Globalization;
+using System.Collections.Concurrent;
 using PipelineDsl.Diagnostics;
+using PipelineDsl.Plans;
 using PipelineDsl.Runtime.Allocation;
 using PipelineDsl.Runtime.Analysis;
+using PipelineDsl.Runtime.Statistics;
 
 using static TorchSharp.torch;
 
 namespace PipelineDsl.Runtime.Engine;
 
 /// <summary>What each choice of each layer costs in quality.</summary>
-internal sealed class LayerDistortions(PreparedRun run, CalibrationLoss loss, ContentStore store, RunOptions options, IRunObserver observer)
+/// <param name="run">The prepared recipe.</param>
+/// <param name="loss">The model's loss on the calibration data.</param>
+/// <param name="store">Keeps what was measured.</param>
+/// <param name="trials">Holds the layers that are tried out.</param>
+/// <param name="statistics">The file with each layer's statistics, by path.</param>
+/// <param name="options">Where and how recipes are run.</param>
+/// <param name="observer">Hears what is going on.</param>
+internal sealed class LayerDistortions(PreparedRun run, CalibrationLoss loss, ContentStore store, TrialStore trials, IReadOnlyDictionary<string, string> statistics, RunOptions options, IRunObserver observer)
 {
-    /// <summary>The fact that holds what the errors of an open step's candidates are shares of.</summary>
-    public const string ChoiceEnergy = "choiceEnergy";
-
-    /// <summary>The share of the energy in the metric that each choice gives up: Σ_{i&gt;r} S_i² / Σ S_i², exact, from one decomposition a layer at the largest rank.</summary>
+    /// <summary>The error that each choice is predicted to have, as a share of the energy in the metrics of the layer's steps: ranks from one decomposition, everything else by trying it out on the weight.</summary>
     /// <remarks>
-    /// In the whitened and output metrics this is the squared error of the outputs on the calibration data over their energy. Keeping a layer costs nothing. Where no rank is
-    /// open, the solver of the open step says what each of its candidates costs, and the mean energy of the layers that get the same step is what all their errors are shares of.
+    /// For steps that train it is the error of what they start from. Layers whose only step is meant to be compared by energies have errors in units of their mean energy: of those that
+    /// get the same step.
     /// </remarks>
-    public IReadOnlyList<double[]> Predict(IReadOnlyList<LayerChoices> layers, IReadOnlyDictionary<string, string> statistics, CancellationToken cancellation)
+    public IReadOnlyList<PredictedErrors> Predict(IReadOnlyList<LayerChoices> layers, CancellationToken cancellation)
     {
-        var probes = layers.Where(layer => layer.Candidates.Count > 0).ToList();
-        using var solved = Solve(probes.Select(layer => new LayerUnit(run, IsRank(layer) ? layer.Decomposed(layer.Candidates.Count - 1) : layer.Open, layer.Layer)), statistics, cancellation);
-        SolvedLayer Probe(LayerChoices layer) => solved.Layers[layer.Open.Path].Result;
-        var energies = probes.Where(layer => !IsRank(layer)).ToLookup(layer => layer.OpenStep, layer => Probe(layer).Facts[ChoiceEnergy]);
-        return [.. layers.Select(layer => layer.Candidates.Count == 0 ? [0] : IsRank(layer) ? Shares(layer, Probe(layer)) : Errors(layer, Probe(layer), energies[layer.OpenStep].Average()))];
+        observer.Progress($"{run.Recipe.Name}: predicting the error of {layers.Sum(layer => layer.Choices.Count)} choices for {layers.Count} layers");
+        var errors = new ConcurrentDictionary<string, LayerErrors>(StringComparer.Ordinal);
+        WorkerThreads.Run([.. layers.OrderByDescending(layer => layer.Open.Shape.Count)], options.Cores, layer =>
+        {
+            var unit = new LayerUnit(run, layer.Open, layer.Layer);
+            var numbers = store.Numbers(unit.ErrorsKey(statistics, options.Device, layer.Candidates), () =>
+            {
+                using var scope = NewDisposeScope();
+                var compared = unit.Compare(statistics.TryGetValue(unit.Path, out string? file) ? StatisticsFile.Read(file) : LayerStatistics.None, layer.Candidates);
+                return [.. compared.Errors, compared.Energy ?? double.NaN];
+            });
+            errors[unit.Path] = new([.. numbers.SkipLast(1)], double.IsNaN(numbers[^1]) ? null : numbers[^1]);
+        }, cancellation);
+        var energies = layers.Where(layer => errors[layer.Open.Path].Energy is not null).ToLookup(layer => layer.Open.Steps[0], layer => errors[layer.Open.Path].Energy!.Value);
+        return [.. layers.Select(layer => errors[layer.Open.Path] is { Energy: { } energy } own
+            ? new PredictedErrors(energy == 0 ? [.. own.Errors.Select(_ => 0.0)] : [.. own.Errors.Select(error => error * energy / energies[layer.Open.Steps[0]].Average())], "of a layer's mean energy lost")
+            : new PredictedErrors(errors[layer.Open.Path].Errors, "of the energy in its metric given up"))];
     }
 
     /// <summary>The calibration loss with each choice of each layer alone.</summary>
-    public SensitivityTable Measure(IReadOnlyList<LayerChoices> layers, IReadOnlyDictionary<string, string> statistics, CancellationToken cancellation)
+    public SensitivityTable Measure(IReadOnlyList<LayerChoices> layers, CancellationToken cancellation)
     {
         double baseline = loss.Baseline(cancellation);
-        double[][] metrics = [.. layers.Select(layer => new double[layer.Plans.Count])];
-        int most = layers.Max(layer => layer.Plans.Count);
+        double[][] metrics = [.. layers.Select(layer => new double[layer.Choices.Count])];
+        int most = layers.Max(layer => layer.Choices.Count);
         for (int choice = 0; choice < most; choice++)
         {
             observer.Progress($"{run.Recipe.Name}: sensitivity of {layers.Count} layers, choice {choice + 1} of {most}");
-            var column = layers.Where(layer => choice < layer.Plans.Count).ToList();
-            using var solved = Solve(column.Select(layer => new LayerUnit(run, layer.Plans[choice], layer.Layer)), statistics, cancellation);
-            for (int i = 0; i < layers.Count; i++)
+            var column = Enumerable.Range(0, layers.Count).Where(i => choice < layers[i].Choices.Count).ToList();
+            using var solved = Try([.. column.Select(i => layers[i])], [.. column.Select(i => layers[i].Choices[choice].Plan)], cancellation);
+            foreach (int i in column)
             {
-                if (choice < layers[i].Plans.Count)
-                {
-                    metrics[i][choice] = layers[i].Plans[choice].Steps.Count == 0 ? baseline : loss.With(solved.Layers[layers[i].Open.Path], cancellation);
-                }
+                metrics[i][choice] = layers[i].Choices[choice].Plan.Steps.Count == 0 ? baseline : loss.With(solved, layers[i].Open.Path, cancellation);
             }
         }
 
-        return new(baseline, [.. layers.Select((layer, i) => new SensitivityRow(layer.Open.Path, layer.Costs, metrics[i]))]);
+        return new(baseline, [.. layers.Select((layer, i) => new SensitivityRow(layer.Open.Path, [.. layer.Choices.Select(choice => choice.Cost)], metrics[i]))]);
     }
 
     /// <summary>The exponent of a layer's weight.</summary>
@@ -58,39 +73,12 @@ internal sealed class LayerDistortions(PreparedRun run, CalibrationLoss loss, Co
         return HillFit.Of(new SpectralWindows().Eigenvalues(weight), TailStart.Median);
     }
 
-    /// <summary>The fact that holds the error of an open step's candidate, as a share of <see cref="ChoiceEnergy"/>.</summary>
-    public static string ChoiceError(int candidate) => string.Create(CultureInfo.InvariantCulture, $"choiceError.{candidate:000}");
-
-    /// <summary>Whether a layer's open step chooses a rank.</summary>
-    public static bool IsRank(LayerChoices layer) => layer.OpenStep is Decompose;
-
-    private static double[] Errors(LayerChoices layer, SolvedLayer probe, double mean)
+    /// <summary>Layers to be solved with some plans to see what comes of it; the caller owns the result.</summary>
+    public TrialLayers Try(IReadOnlyList<LayerChoices> layers, IReadOnlyList<PlannedLayer> plans, CancellationToken cancellation)
     {
-        double weight = mean > 0 ? probe.Facts[ChoiceEnergy] / mean : 0;
-        return [.. layer.Candidates.Select((_, i) => weight * probe.Facts[ChoiceError(i)]), 0];
+        List<LayerUnit> units = [.. layers.Zip(plans).Select(item => new LayerUnit(run, item.Second, item.First.Layer))];
+        return new([.. units.Select(unit => (unit.Path, unit.Key(statistics, options.Device)))], () => new SolvePhase(run, trials.Store, options, new Unheard()).Solve(units, statistics, cancellation));
     }
-
-    private static double[] Shares(LayerChoices layer, SolvedLayer probe)
-    {
-        if (probe.Spectrum.Count == 0 || !probe.Facts.TryGetValue("predictedLoss", out double tail))
-        {
-            throw new PipelineException(DiagnosticIds.ContradictorySettings, $"layer '{layer.Open.Path}': '{layer.Open.Describe()}' predicts no loss; say 'allocate: measured', or name its rank", layer.Open.Span);
-        }
-
-        int known = Math.Min(probe.Spectrum.Count, (int)probe.Facts["rank"]);
-        double[] given = new double[known + 1];
-        given[known] = tail;
-        for (int rank = known - 1; rank >= 0; rank--)
-        {
-            given[rank] = given[rank + 1] + (probe.Spectrum[rank] * probe.Spectrum[rank]);
-        }
-
-        return [.. layer.Candidates.Select(step => given[0] > 0 ? given[Math.Min(((Decompose)step).Rank, known)] / given[0] : 0), 0];
-    }
-
-    /// <summary>Layers solved to see what comes of it; the caller owns the result.</summary>
-    public SolvedLayers Solve(IEnumerable<LayerUnit> units, IReadOnlyDictionary<string, string> statistics, CancellationToken cancellation) =>
-        new SolvePhase(run, store, options, new Unheard()).Solve([.. units], statistics, cancellation);
 
     /// <summary>What is tried out is neither a result nor a reason to warn.</summary>
     private sealed class Unheard : IRunObserver
@@ -108,3 +96,8 @@ internal sealed class LayerDistortions(PreparedRun run, CalibrationLoss loss, Co
         }
     }
 }
+
+/// <summary>What is predicted about the choices of a layer.</summary>
+/// <param name="Errors">The error of each.</param>
+/// <param name="Unit">What they count, in words.</param>
+internal sealed record PredictedErrors(IReadOnlyList<double> Errors, string Unit);

@@ -1,3 +1,4 @@
+using PipelineDsl.Runtime.Quantization;
 using PipelineDsl.Runtime.Statistics;
 using PipelineDsl.Runtime.Weights;
 
@@ -33,6 +34,15 @@ public sealed record LayerSolution(
     IReadOnlyList<double> Spectrum,
     IReadOnlyList<string> Notes);
 
+/// <summary>What each candidate of a step costs in quality.</summary>
+/// <param name="Errors">The squared error of each as a share of the energy, all in one metric; 0 loses nothing.</param>
+/// <param name="Weight">The weight that the last candidate gives; the caller owns it.</param>
+public sealed record CandidateErrors(IReadOnlyList<double> Errors, Expression Weight)
+{
+    /// <summary>What the errors are shares of, for a method that is meant to compare layers by it; null where layers are compared by shares.</summary>
+    public double? Energy { get; init; }
+}
+
 /// <summary>Carries out one kind of step on one layer.</summary>
 public interface ILayerSolver
 {
@@ -47,6 +57,11 @@ public interface ILayerSolver
 
     /// <summary>Compresses a layer. Runs inside a dispose scope, without gradients, on one thread.</summary>
     LayerSolution Solve(LayerProblem problem, Step step);
+
+    /// <summary>Predicts what each of several settings of the step costs in quality. Runs as <see cref="Solve"/> does.</summary>
+    /// <param name="problem">The layer.</param>
+    /// <param name="candidates">Steps of the solver's kind, at least one; a step's <see cref="Step.Candidates"/>, or some of them in their order.</param>
+    CandidateErrors Compare(LayerProblem problem, IReadOnlyList<Step> candidates);
 }
 
 /// <summary>Carries out <typeparamref name="TStep"/> on one layer.</summary>
@@ -65,6 +80,26 @@ public abstract class LayerSolver<TStep> : ILayerSolver
 
     /// <inheritdoc/>
     public LayerSolution Solve(LayerProblem problem, Step step) => Solve(problem, (TStep)step);
+
+    /// <inheritdoc/>
+    /// <remarks>Solves with each candidate and measures; a method that knows its errors in a cheaper way says so here.</remarks>
+    public virtual CandidateErrors Compare(LayerProblem problem, IReadOnlyList<Step> candidates)
+    {
+        double[] errors = new double[candidates.Count];
+        Expression? last = null;
+        using var original = problem.Weight.Materialize();
+        for (int i = 0; i < errors.Length; i++)
+        {
+            using var scope = NewDisposeScope();
+            last?.Dispose();
+            var solution = Solve(problem, candidates[i]);
+            solution.Bias?.Dispose();
+            last = solution.Weight;
+            errors[i] = WeightedError.Of(problem, original, last.Materialize());
+        }
+
+        return new(errors, last!);
+    }
 
     /// <summary>Compresses a layer.</summary>
     protected abstract LayerSolution Solve(LayerProblem problem, TStep step);

@@ -33,26 +33,44 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
     public StatisticKinds Needs => plan.Steps.Aggregate(StatisticKinds.None, (needs, step) => needs | step.NeedsOf(plan.Shape));
 
     /// <summary>The content key: everything the result depends on.</summary>
-    /// <param name="statistics">The digest of the layer's statistics.</param>
+    /// <param name="statistics">The file with each layer's statistics, by path; its name is its digest.</param>
     /// <param name="device">Where tensors are solved.</param>
-    public string Key(string statistics, string device)
+    public string Key(IReadOnlyDictionary<string, string> statistics, string device) => AddSteps(StartKey("layer", statistics, device), plan.Steps).ToString();
+
+    /// <summary>The content key of the errors of several candidates of each step.</summary>
+    /// <param name="statistics">As for <see cref="Key"/>.</param>
+    /// <param name="device">Where tensors are solved.</param>
+    /// <param name="candidates">As for <see cref="Compare"/>.</param>
+    public string ErrorsKey(IReadOnlyDictionary<string, string> statistics, string device, IReadOnlyList<IReadOnlyList<Step?>> candidates)
     {
-        var key = new ContentKey("layer")
-            .Add("engine", EngineVersion)
-            .Add("tensors", TensorLibrary.Version)
-            .Add("device", device)
-            .Add("kind", plan.Shape.Kind.ToString())
-            .Add("shape", string.Join('x', layer.Weight.shape))
-            .Add("weight", run.WeightDigests[plan.Path])
-            .Add("bias", run.Weights.Contains(layer.BiasName) ? run.Weights.Digest(layer.BiasName) : "")
-            .Add("statistics", statistics)
-            .Add("seed", run.Recipe.Seed);
-        foreach (var step in plan.Steps)
+        var key = StartKey("errors", statistics, device);
+        foreach (var step in candidates)
+        {
+            AddSteps(key.Add("candidates", step.Count), step.OfType<Step>());
+        }
+
+        return key.ToString();
+    }
+
+    private ContentKey StartKey(string kind, IReadOnlyDictionary<string, string> statistics, string device) => new ContentKey(kind)
+        .Add("engine", EngineVersion)
+        .Add("tensors", TensorLibrary.Version)
+        .Add("device", device)
+        .Add("kind", plan.Shape.Kind.ToString())
+        .Add("shape", string.Join('x', layer.Weight.shape))
+        .Add("weight", run.WeightDigests[plan.Path])
+        .Add("bias", run.Weights.Contains(layer.BiasName) ? run.Weights.Digest(layer.BiasName) : "")
+        .Add("statistics", statistics.TryGetValue(plan.Path, out string? file) ? System.IO.Path.GetFileName(file) : "")
+        .Add("seed", run.Recipe.Seed);
+
+    private static ContentKey AddSteps(ContentKey key, IEnumerable<Step> steps)
+    {
+        foreach (var step in steps)
         {
             key.Add("step", step.ToString()).Add("solver", SolverCatalog.For(step).Version);
         }
 
-        return key.ToString();
+        return key;
     }
 
     /// <summary>How the layer's last step trains its result, or null when it does not.</summary>
@@ -62,6 +80,40 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
     /// <summary>Runs the steps. The caller owns the result.</summary>
     /// <exception cref="PipelineException">PDSL3007: a solver failed.</exception>
     public SolvedLayer Solve(LayerStatistics statistics) => Guarded(() => SolveChain(statistics, plan.Steps));
+
+    /// <summary>Predicts the error of every combination of candidates of the chain's steps, the last step's varying fastest.</summary>
+    /// <param name="statistics">The layer's statistics.</param>
+    /// <param name="candidates">The candidates of each step of the chain; null leaves the step out.</param>
+    /// <returns>Squared errors as shares of the energy; a later step's is measured on what the last candidate before it leaves, and taken of the energy that is kept: e = e₁ + (1 − e₁) e₂. With them what the errors of a layer's only step are shares of, where that may be compared.</returns>
+    /// <exception cref="PipelineException">PDSL3007: a solver failed.</exception>
+    public LayerErrors Compare(LayerStatistics statistics, IReadOnlyList<IReadOnlyList<Step?>> candidates) => Guarded(() =>
+    {
+        using var weight = new Dense(run.Weights.Read(layer.WeightName).reshape(plan.Shape.Rows, plan.Shape.Columns));
+        var bias = run.Weights.Contains(layer.BiasName) ? run.Weights.Read(layer.BiasName) : null;
+        return CompareFrom(new(plan.Path, weight, bias, statistics, run.Recipe.Seed) { Shape = plan.Shape }, candidates);
+    });
+
+    private LayerErrors CompareFrom(LayerProblem problem, IReadOnlyList<IReadOnlyList<Step?>> candidates)
+    {
+        if (candidates.Count == 0)
+        {
+            return new([0], null);
+        }
+
+        IReadOnlyList<IReadOnlyList<Step?>> later = [.. candidates.Skip(1)];
+        List<double> errors = [];
+        double? energy = null;
+        if (candidates[0].OfType<Step>().ToList() is { Count: > 0 } steps)
+        {
+            var compared = Compared(problem, steps);
+            using var weight = compared.Weight;
+            energy = later.Count == 0 ? compared.Energy : null;
+            var rest = CompareFrom(problem with { Weight = weight }, later).Errors;
+            errors.AddRange(compared.Errors.SelectMany(own => rest.Select(error => own + ((1 - own) * error))));
+        }
+
+        return new(candidates[0].Contains(null) ? [.. errors, .. CompareFrom(problem, later).Errors] : errors, energy);
+    }
 
     /// <summary>The result of the steps as something trainable; the caller owns it.</summary>
     /// <param name="statistics">The layer's statistics.</param>
@@ -155,17 +207,35 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
     private LayerSolution Solve(LayerProblem problem, Step step)
     {
         var solver = SolverCatalog.For(step);
+        return OnDevice(solver, problem, there => solver.Solve(there, step), solution =>
+        {
+            using var weight = solution.Weight;
+            return solution with { Weight = weight.To(CPU), Bias = solution.Bias?.to(CPU).MoveToOuterDisposeScope() };
+        });
+    }
+
+    /// <inheritdoc cref="Solve(LayerProblem, Step)"/>
+    private CandidateErrors Compared(LayerProblem problem, List<Step> candidates)
+    {
+        var solver = SolverCatalog.For(candidates[0]);
+        return OnDevice(solver, problem, there => solver.Compare(there, candidates), compared =>
+        {
+            using var weight = compared.Weight;
+            return compared with { Weight = weight.To(CPU) };
+        });
+    }
+
+    private T OnDevice<T>(ILayerSolver solver, LayerProblem problem, Func<LayerProblem, T> work, Func<T, T> back)
+    {
         if (run.Device.type == DeviceType.CPU || !solver.RunsOnDevice)
         {
-            return solver.Solve(problem, step);
+            return work(problem);
         }
 
         using var scope = NewDisposeScope();
         var there = problem.To(run.Device);
         using var original = there.Weight;
-        var solution = solver.Solve(there, step);
-        using var weight = solution.Weight;
-        return solution with { Weight = weight.To(CPU), Bias = solution.Bias?.to(CPU).MoveToOuterDisposeScope() };
+        return back(work(there));
     }
 
     /// <summary>‖W − W′‖ / ‖W‖ in the Frobenius norm.</summary>
@@ -176,3 +246,8 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
         return norm == 0 ? 0 : (before - weight.Materialize().to(float64)).norm().item<double>() / norm;
     }
 }
+
+/// <summary>What is predicted about the choices of a layer.</summary>
+/// <param name="Errors">The squared error of each, as a share of the energy.</param>
+/// <param name="Energy">As <see cref="CandidateErrors"/> has it.</param>
+internal sealed record LayerErrors(IReadOnlyList<double> Errors, double? Energy);

@@ -26,17 +26,18 @@ internal sealed class LossAttribution(IModelPipeline pipeline, PreparedRun run, 
     /// <summary>The part of the loss increase that each layer has.</summary>
     /// <param name="layers">The compressed layers.</param>
     /// <param name="cancellation">Stops between batches.</param>
-    public IReadOnlyList<double> Of(IReadOnlyList<SolvedUnit> layers, CancellationToken cancellation)
+    public LossParts Of(TrialLayers layers, CancellationToken cancellation)
     {
         var calibrate = run.Recipe.Calibrate!;
-        var key = run.ModelKey("loss attribution", RecipeFiles.Calibration, options).Add("samples", calibrate.Samples).Add("losses", EnoughLosses).Add("length", calibrate.SequenceLength);
-        foreach (var layer in layers)
+        var key = run.ModelKey("loss parts", RecipeFiles.Calibration, options).Add("samples", calibrate.Samples).Add("losses", EnoughLosses).Add("length", calibrate.SequenceLength);
+        foreach (var (path, layer) in layers.Names)
         {
-            key.Add("path", layer.Unit.Path).Add("layer", layer.Key);
+            key.Add("path", path).Add("layer", layer);
         }
 
-        return store.Numbers(key.ToString(), () => UserCode.Call(run.Recipe, "attributing the calibration loss failed", () =>
-            Integrate(layers, Data(calibrate), cancellation)));
+        var numbers = store.Numbers(key.ToString(), () => UserCode.Call(run.Recipe, "attributing the calibration loss failed", () =>
+            Integrate(layers.Layers, Data(calibrate), cancellation)));
+        return new([.. numbers.Take(numbers.Count / 2)], [.. numbers.Skip(numbers.Count / 2)]);
     }
 
     private DataSource Data(Calibration calibrate)
@@ -49,6 +50,7 @@ internal sealed class LossAttribution(IModelPipeline pipeline, PreparedRun run, 
 
     private double[] Integrate(IReadOnlyList<SolvedUnit> layers, DataSource data, CancellationToken cancellation)
     {
+        using var thread = new OneThread();
         using var scope = NewDisposeScope();
         run.Model.to(options.TensorDevice);
         var installed = layers.Select(layer => Install(layer)).ToList();
@@ -57,14 +59,16 @@ internal sealed class LossAttribution(IModelPipeline pipeline, PreparedRun run, 
         try
         {
             var ways = installed.Select(weight => weight.Places.Select(place => new Way(place.Current, place.Original)).ToList()).ToList();
-            double[] values = new double[layers.Count];
+            double[] values = new double[2 * layers.Count];
             foreach (double node in Nodes)
             {
                 ways.ForEach(layer => layer.ForEach(way => way.Move(node)));
                 long count = AddGradients(data, cancellation);
-                for (int i = 0; i < values.Length; i++)
+                for (int i = 0; i < layers.Count; i++)
                 {
-                    values[i] += ways[i].Sum(way => way.Slope()) / count / Nodes.Length;
+                    double slope = ways[i].Sum(way => way.Slope()) / count;
+                    values[i] += slope / Nodes.Length;
+                    values[layers.Count + i] += slope / 2 / (node - Nodes[node == Nodes[0] ? 1 : 0]);
                 }
             }
 
@@ -146,3 +150,8 @@ internal sealed class LossAttribution(IModelPipeline pipeline, PreparedRun run, 
         }
     }
 }
+
+/// <summary>What layers contribute to an increase of the loss.</summary>
+/// <param name="Values">The part of each; they add up.</param>
+/// <param name="Curved">What of it bends the loss, L(t) = L + a t + c t²: c. The rest, a, is the gradient of the original model on the data at hand, which another error of the same size meets with another sign.</param>
+internal sealed record LossParts(IReadOnlyList<double> Values, IReadOnlyList<double> Curved);

@@ -39,8 +39,7 @@ internal sealed class ReconstructionPhase(IModelPipeline pipeline, PreparedRun r
             throw new PipelineException(DiagnosticIds.MissingSetting, $"recipe '{run.Recipe.Name}' has steps that train on calibration data; add 'calibrate'", run.Recipe.Span);
         }
 
-        int threads = get_num_threads();
-        set_num_threads(1);
+        using var thread = new OneThread();
         run.Model.to(options.TensorDevice);
         try
         {
@@ -53,7 +52,6 @@ internal sealed class ReconstructionPhase(IModelPipeline pipeline, PreparedRun r
         finally
         {
             run.Model.to(CPU);
-            set_num_threads(threads);
         }
     }
 

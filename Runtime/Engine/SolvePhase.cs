@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
-using System.Runtime.ExceptionServices;
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Runtime.Statistics;
 
@@ -25,7 +24,7 @@ internal sealed class SolvePhase(PreparedRun run, ContentStore store, RunOptions
     /// <param name="cancellation">Stops between layers.</param>
     public SolvedLayers Solve(IReadOnlyList<LayerUnit> units, IReadOnlyDictionary<string, string> statistics, CancellationToken cancellation)
     {
-        var keys = units.ToDictionary(unit => unit.Path, unit => unit.Key(statistics.TryGetValue(unit.Path, out string? file) ? Path.GetFileName(file) : "", options.Device));
+        var keys = units.ToDictionary(unit => unit.Path, unit => unit.Key(statistics, options.Device));
         var files = new ConcurrentDictionary<string, string>(StringComparer.Ordinal);
         foreach (var unit in units)
         {
@@ -37,7 +36,7 @@ internal sealed class SolvePhase(PreparedRun run, ContentStore store, RunOptions
 
         var cached = files.Keys.ToHashSet(StringComparer.Ordinal);
         var open = units.Where(unit => !cached.Contains(unit.Path)).OrderByDescending(unit => unit.Plan.Shape.Count).ToList();
-        RunParallel(open, unit =>
+        WorkerThreads.Run(open, options.Cores, unit =>
         {
             files[unit.Path] = SolveOne(unit, keys[unit.Path], statistics.GetValueOrDefault(unit.Path));
             Report(unit, open.Count);
@@ -81,35 +80,6 @@ internal sealed class SolvePhase(PreparedRun run, ContentStore store, RunOptions
             int done = seconds.Count;
             double remaining = watch.Elapsed.TotalSeconds / done * (total - done);
             observer.Progress(string.Create(CultureInfo.InvariantCulture, $"{run.Recipe.Name}: {done} of {total} layers, last {unit.Path} in {seconds[unit.Path]:0.0} s, about {remaining:0} s to go"));
-        }
-    }
-
-    /// <summary>Threads of our own: the tensor library's thread count is a setting of each thread.</summary>
-    private void RunParallel(List<LayerUnit> units, Action<LayerUnit> work, CancellationToken cancellation)
-    {
-        var queue = new ConcurrentQueue<LayerUnit>(units);
-        var failures = new ConcurrentQueue<Exception>();
-        var threads = Enumerable.Range(0, Math.Clamp(options.Cores, 1, Math.Max(1, units.Count))).Select(_ => new Thread(() =>
-        {
-            set_num_threads(1);
-            while (failures.IsEmpty && !cancellation.IsCancellationRequested && queue.TryDequeue(out var unit))
-            {
-                try
-                {
-                    work(unit);
-                }
-                catch (Exception failure)
-                {
-                    failures.Enqueue(failure);
-                }
-            }
-        })).ToList();
-        threads.ForEach(thread => thread.Start());
-        threads.ForEach(thread => thread.Join());
-        cancellation.ThrowIfCancellationRequested();
-        if (failures.TryDequeue(out var first))
-        {
-            ExceptionDispatchInfo.Throw(first);
         }
     }
 }

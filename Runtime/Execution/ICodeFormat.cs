@@ -19,6 +19,12 @@ internal unsafe interface ICodeFormat
     /// <param name="held">What <see cref="Begin"/> gave.</param>
     /// <param name="table">The levels of codes, where the format looks them up.</param>
     static abstract Vector512<float> Next(byte* chunk, int step, ref Vector512<int> held, Vector512<float> table);
+
+    /// <summary>What <see cref="NextScaled"/> needs of a group: its scaled levels, or the scale.</summary>
+    static abstract Vector512<float> Scale(Vector512<float> table, Vector512<float> scale);
+
+    /// <summary>The levels of the next 16 columns times the scale of their group.</summary>
+    static abstract Vector512<float> NextScaled(byte* chunk, int step, ref Vector512<int> held, Vector512<float> scaled);
 }
 
 /// <summary>Codes of up to 4 bits that are looked up in a table of 16 levels. Lane i of a chunk's 16 integers holds the codes of columns i, i + 16, …, i + 112, the first in the lowest bits.</summary>
@@ -37,6 +43,12 @@ internal readonly unsafe struct NibbleCodes : ICodeFormat
         held = Vector512.ShiftRightLogical(held, 4);
         return levels;
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Scale(Vector512<float> table, Vector512<float> scale) => table * scale;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> NextScaled(byte* chunk, int step, ref Vector512<int> held, Vector512<float> scaled) => Next(chunk, step, ref held, scaled);
 }
 
 /// <summary>Codes that are signed bytes, column after column, and are themselves the levels.</summary>
@@ -50,4 +62,10 @@ internal readonly unsafe struct ByteCodes : ICodeFormat
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Next(byte* chunk, int step, ref Vector512<int> held, Vector512<float> table) =>
         Avx512F.ConvertToVector512Single(Avx512F.ConvertToVector512Int32(Vector128.Load((sbyte*)(chunk + (16 * step)))));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Scale(Vector512<float> table, Vector512<float> scale) => scale;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> NextScaled(byte* chunk, int step, ref Vector512<int> held, Vector512<float> scaled) => Next(chunk, step, ref held, default) * scaled;
 }

@@ -106,13 +106,16 @@ internal static unsafe class PackedKernel<TFormat>
                 int step = 0;
                 for (int sub = 0; sub < subs; sub++)
                 {
-                    var (f0, f1, f2, f3) = (Vector512.Create(s0[group]), Vector512.Create(s1[group]), Vector512.Create(s2[group]), Vector512.Create(s3[group]));
+                    var f0 = TFormat.Scale(t0, Vector512.Create(s0[group]));
+                    var f1 = TFormat.Scale(t1, Vector512.Create(s1[group]));
+                    var f2 = TFormat.Scale(t2, Vector512.Create(s2[group]));
+                    var f3 = TFormat.Scale(t3, Vector512.Create(s3[group]));
                     for (int end = step + steps; step < end; step++)
                     {
-                        var w0 = TFormat.Next(c0, step, ref v0, t0) * f0;
-                        var w1 = TFormat.Next(c1, step, ref v1, t1) * f1;
-                        var w2 = TFormat.Next(c2, step, ref v2, t2) * f2;
-                        var w3 = TFormat.Next(c3, step, ref v3, t3) * f3;
+                        var w0 = TFormat.NextScaled(c0, step, ref v0, f0);
+                        var w1 = TFormat.NextScaled(c1, step, ref v1, f1);
+                        var w2 = TFormat.NextScaled(c2, step, ref v2, f2);
+                        var w3 = TFormat.NextScaled(c3, step, ref v3, f3);
                         var values = Vector512.Load(x0);
                         a00 = Vector512.FusedMultiplyAdd(w0, values, a00);
                         a10 = Vector512.FusedMultiplyAdd(w1, values, a10);
@@ -166,12 +169,27 @@ internal static unsafe class PackedKernel<TFormat>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Dequantize(in PackedMatrix w, long first, long last, float* target)
     {
+        int steps = w.GroupSteps, subs = ChunkSteps / steps, groupChunks = w.GroupChunks;
         for (long row = first; row < last; row++)
         {
-            var reader = new RowReader(w, row);
-            for (int step = 0; step < w.Chunks * ChunkSteps; step++, target += Lanes)
+            var table = Table(w, row);
+            byte* chunk = w.Codes + (row * w.Chunks * TFormat.ChunkBytes);
+            float* scales = w.Scales + (row * w.Groups);
+            float* offsets = w.Offsets is null ? null : w.Offsets + (row * w.Groups);
+            for (int i = 0; i < w.Chunks; i++, chunk += TFormat.ChunkBytes)
             {
-                reader.Next(w).Store(target);
+                var held = TFormat.Begin(chunk);
+                int step = 0;
+                for (int sub = 0; sub < subs; sub++)
+                {
+                    int group = groupChunks > 1 ? i / groupChunks : (i * subs) + sub;
+                    var scaled = TFormat.Scale(table, Vector512.Create(scales[group]));
+                    var offset = offsets is null ? default : Vector512.Create(offsets[group]);
+                    for (int end = step + steps; step < end; step++, target += Lanes)
+                    {
+                        (TFormat.NextScaled(chunk, step, ref held, scaled) + offset).Store(target);
+                    }
+                }
             }
         }
     }
@@ -180,14 +198,16 @@ internal static unsafe class PackedKernel<TFormat>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Dequantize(in PackedMatrix w, long first, long last, ushort* target)
     {
+        float* line = stackalloc float[ChunkSteps * Lanes];
         for (long row = first; row < last; row++)
         {
-            var reader = new RowReader(w, row);
-            for (int step = 0; step < w.Chunks * ChunkSteps; step++, target += Lanes)
+            for (int chunk = 0; chunk < w.Chunks; chunk++)
             {
-                var bits = reader.Next(w).AsUInt32();
-                var odd = Vector512.ShiftRightLogical(bits, 16) & Vector512.Create(1u);
-                Avx512F.ConvertToVector256UInt16(Vector512.ShiftRightLogical(bits + Vector512.Create(0x7FFFu) + odd, 16)).Store(target);
+                DequantizeChunk(w, row, chunk, line);
+                for (int step = 0; step < ChunkSteps; step++, target += Lanes)
+                {
+                    HalfFloats.Round(Vector512.Load(line + (step * Lanes))).Store(target);
+                }
             }
         }
     }
@@ -247,40 +267,17 @@ internal static unsafe class PackedKernel<TFormat>
         return Vector512.Sum(sum) + rest;
     }
 
-    /// <summary>Reads a row's values, 16 columns at a time.</summary>
-    private ref struct RowReader(in PackedMatrix w, long row)
+    private static void DequantizeChunk(in PackedMatrix w, long row, int chunk, float* line)
     {
-        private readonly Vector512<float> table = Table(w, row);
-        private readonly float* scales = w.Scales + (row * w.Groups);
-        private readonly float* offsets = w.Offsets is null ? null : w.Offsets + (row * w.Groups);
-        private byte* chunk = w.Codes + (row * w.Chunks * TFormat.ChunkBytes) - TFormat.ChunkBytes;
-        private Vector512<int> held;
-        private Vector512<float> scale;
-        private Vector512<float> offset;
-        private int position;
-        private int left;
-        private int group = -1;
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public Vector512<float> Next(in PackedMatrix w)
+        var table = Table(w, row);
+        byte* codes = w.Codes + (((row * w.Chunks) + chunk) * TFormat.ChunkBytes);
+        var held = TFormat.Begin(codes);
+        for (int step = 0; step < ChunkSteps; step++, line += Lanes)
         {
-            int step = position++ % ChunkSteps;
-            if (step == 0)
-            {
-                chunk += TFormat.ChunkBytes;
-                held = TFormat.Begin(chunk);
-            }
-
-            if (left == 0)
-            {
-                left = w.GroupSteps * w.GroupChunks;
-                group++;
-                scale = Vector512.Create(scales[group]);
-                offset = offsets is null ? default : Vector512.Create(offsets[group]);
-            }
-
-            left--;
-            return Vector512.FusedMultiplyAdd(TFormat.Next(chunk, step, ref held, table), scale, offset);
+            int group = w.GroupChunks > 1 ? chunk / w.GroupChunks : ((chunk * ChunkSteps) + step) / w.GroupSteps;
+            float offset = w.Offsets is null ? 0 : w.Offsets[(row * w.Groups) + group];
+            var scale = Vector512.Create(w.Scales[(row * w.Groups) + group]);
+            (TFormat.NextScaled(codes, step, ref held, TFormat.Scale(table, scale)) + Vector512.Create(offset)).Store(line);
         }
     }
 }

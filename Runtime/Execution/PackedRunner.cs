@@ -26,9 +26,9 @@ internal sealed unsafe class PackedRunner : WeightRunner
     /// <summary>Rows of codes that are packed at once.</summary>
     private const int PackedRows = 256;
 
-    /// <summary>Tokens up to which the kernel costs less than making the weight dense; measured with bfloat16 and with float32 inputs.</summary>
+    /// <summary>Tokens up to which the kernel costs less than making the weight dense; measured with inputs of both dtypes.</summary>
     private const int MostTokensHalf = 16;
-    private const int MostTokensSingle = 16;
+    private const int MostTokensSingle = 24;
 
     /// <summary>Multiplications from which on several threads pay.</summary>
     private const long ParallelWork = 1 << 19;
@@ -88,15 +88,31 @@ internal sealed unsafe class PackedRunner : WeightRunner
         using var scope = NewDisposeScope();
         var inputs = x.reshape(-1, columns);
         long tokens = inputs.shape[0];
-        bool half = x.dtype == bfloat16 || x.dtype == float16;
+        bool half = x.dtype == bfloat16;
         bool byTensors = x.device.type != DeviceType.CPU || !IsSupported || x.dtype == float64 || (is_grad_enabled() && x.requires_grad);
         var y = byTensors ? RowBlocks.Product(inputs, rows, columns, (first, count) => Block(first, count, x.dtype))
-            : tokens <= (half ? MostTokensHalf : MostTokensSingle) ? Multiply(Padded(inputs.to(float32))).to(x.dtype)
-            : MultiplyDense(inputs);
-        return y.reshape([.. x.shape[..^1], rows]).MoveToOuterDisposeScope();
+            : tokens > (half ? MostTokensHalf : MostTokensSingle) ? MultiplyDense(Padded(x.dtype == float32 ? inputs : inputs.to(bfloat16)))
+            : half ? Narrowed(Multiply(Widened(Padded(inputs))))
+            : Multiply(Padded(inputs.to(float32))).narrow(1, 0, rows);
+        return y.to(x.dtype).reshape([.. x.shape[..^1], rows]).MoveToOuterDisposeScope();
     }
 
-    /// <summary>A few tokens [tokens, padded columns] float32 through the kernel; [tokens, rows].</summary>
+    /// <summary>bfloat16 as float32. The tensor library would wake its threads for it.</summary>
+    private static Tensor Widened(Tensor inputs)
+    {
+        var wide = empty(inputs.shape, dtype: float32);
+        HalfFloats.Widen((ushort*)Address(inputs), Floats(wide), inputs.numel());
+        return wide;
+    }
+
+    private Tensor Narrowed(Tensor outputs)
+    {
+        var narrow = empty(outputs.shape, dtype: bfloat16);
+        HalfFloats.Narrow(Floats(outputs), (ushort*)Address(narrow), outputs.numel());
+        return narrow.narrow(1, 0, rows);
+    }
+
+    /// <summary>A few tokens [tokens, padded columns] float32 through the kernel; [tokens, padded rows].</summary>
     private Tensor Multiply(Tensor inputs)
     {
         long tokens = inputs.shape[0];
@@ -112,7 +128,7 @@ internal sealed unsafe class PackedRunner : WeightRunner
             }
         }
 
-        ForRows(tokens, (first, last) =>
+        ForRows(tokens, rows, (first, last) =>
         {
             if (nibbles)
             {
@@ -124,7 +140,7 @@ internal sealed unsafe class PackedRunner : WeightRunner
             }
         });
         GC.KeepAlive(this);
-        return outputs.narrow(1, 0, rows);
+        return outputs;
     }
 
     private void Multiply<TFormat>(in PackedMatrix matrix, float* x, float* sums, float* y, long tokens, long first, long last)
@@ -142,33 +158,57 @@ internal sealed unsafe class PackedRunner : WeightRunner
         }
     }
 
-    /// <summary>Many tokens [tokens, columns]: W xᵀ block by block of rows.</summary>
+    /// <summary>Many tokens [tokens, padded columns] in float32 or bfloat16: W xᵀ, block by block of rows; [tokens, rows].</summary>
     private Tensor MultiplyDense(Tensor inputs)
     {
-        var dtype = inputs.dtype == float32 ? float32 : bfloat16;
-        var x = Padded(inputs.to(dtype)).mT;
-        var outputs = empty(rows, inputs.shape[0], dtype: dtype);
-        var matrix = Matrix();
-        var buffer = Scratch(dtype);
-        nint target = (nint)Address(buffer);
-        for (long first = 0; first < rows; first += DenseRows)
+        var dtype = inputs.dtype;
+        bool interleaves = nibbles && dtype == bfloat16;
+        if (interleaves)
         {
-            long start = first;
-            long count = Math.Min(DenseRows, rows - first);
-            ForRows(ChunkColumns, (from, to) => Dequantize(matrix, start + from, start + to, target + (nint)(from * PaddedColumns * (dtype == float32 ? 4 : 2)), dtype == float32), count);
-            outputs.narrow(0, first, count).addmm_(buffer.narrow(0, 0, count), x, beta: 0);
+            var ordered = empty_like(inputs);
+            HalfFloats.Interleave((ushort*)Address(inputs), (ushort*)Address(ordered), inputs.numel());
+            inputs = ordered;
         }
 
+        var x = inputs.mT;
+        var outputs = empty(rows, inputs.shape[0], dtype: dtype);
+        var matrix = Matrix();
+        int threads = get_num_threads();
+        long blocks = (rows + DenseRows - 1) / DenseRows;
+
+        // Each thread makes and multiplies blocks of its own: sharing out each small product would cost more.
+        RowParallel.For(blocks, (int)Math.Min(threads, blocks), (from, to) =>
+        {
+            using var inner = NewDisposeScope();
+            using var none = no_grad();
+            set_num_threads(1);
+            try
+            {
+                var buffer = Scratch(dtype);
+                byte* target = Address(buffer);
+                for (long block = from; block < to; block++)
+                {
+                    long first = block * DenseRows;
+                    long count = Math.Min(DenseRows, rows - first);
+                    Dequantize(matrix, first, first + ((count + RowBlock - 1) / RowBlock * RowBlock), target, dtype);
+                    outputs.narrow(0, first, count).addmm_(buffer.narrow(0, 0, count), x, beta: 0);
+                }
+            }
+            finally
+            {
+                set_num_threads(threads);
+            }
+        });
         GC.KeepAlive(this);
-        return outputs.mT.to(inputs.dtype);
+        return outputs.mT;
     }
 
-    private void Dequantize(in PackedMatrix matrix, long first, long last, nint target, bool single)
+    private void Dequantize(in PackedMatrix matrix, long first, long last, byte* target, ScalarType dtype)
     {
-        switch (nibbles, single)
+        switch (nibbles, dtype == float32)
         {
             case (true, true): PackedKernel<NibbleCodes>.Dequantize(matrix, first, last, (float*)target); break;
-            case (true, false): PackedKernel<NibbleCodes>.Dequantize(matrix, first, last, (ushort*)target); break;
+            case (true, false): HalfFloats.Dequantize(matrix, first, last, (ushort*)target); break;
             case (false, true): PackedKernel<ByteCodes>.Dequantize(matrix, first, last, (float*)target); break;
             default: PackedKernel<ByteCodes>.Dequantize(matrix, first, last, (ushort*)target); break;
         }
@@ -216,18 +256,12 @@ internal sealed unsafe class PackedRunner : WeightRunner
         GroupChunks = groupChunks,
     };
 
-    /// <summary>Runs over the rows on as many threads as the tensor library has, in whole blocks.</summary>
-    private void ForRows(long workPerRow, Action<long, long> work, long? count = null)
+    /// <summary>Runs over rows on as many threads as the tensor library has, in whole blocks.</summary>
+    private void ForRows(long workPerValue, long count, Action<long, long> work)
     {
-        long blocks = ((count ?? rows) + RowBlock - 1) / RowBlock;
-        int threads = (int)Math.Min(blocks * RowBlock * PaddedColumns * workPerRow < ParallelWork ? 1 : get_num_threads(), blocks);
-        if (threads <= 1)
-        {
-            work(0, blocks * RowBlock);
-            return;
-        }
-
-        Parallel.For(0, threads, new ParallelOptions { MaxDegreeOfParallelism = threads }, part => work(blocks * part / threads * RowBlock, blocks * (part + 1) / threads * RowBlock));
+        long blocks = (count + RowBlock - 1) / RowBlock;
+        bool large = blocks * RowBlock * PaddedColumns * workPerValue >= ParallelWork;
+        RowParallel.For(blocks, large ? (int)Math.Min(get_num_threads(), blocks) : 1, (first, last) => work(first * RowBlock, last * RowBlock));
     }
 
     private Tensor Padded(Tensor inputs) => (columns == PaddedColumns ? inputs : nn.functional.pad(inputs, [0, PaddedColumns - columns])).contiguous();

@@ -37,7 +37,7 @@ internal sealed class CandidateDescent(Tensor gram, Tensor codebook)
 
     private void Descend(Tensor slope, Tensor codes, Tensor candidates)
     {
-        int runs = (int)codes.shape[1];
+        var (rows, runs) = ((int)codes.shape[0], (int)codes.shape[1]);
         int count = (int)candidates.shape[1];
         int step = Math.Max(1, ColumnsABlock / width);
         var found = MemoryMarshal.Cast<byte, ushort>(codes.bytes);
@@ -53,7 +53,7 @@ internal sealed class CandidateDescent(Tensor gram, Tensor codebook)
             var pull = MemoryMarshal.Cast<byte, double>(own.bytes);
             var weights = MemoryMarshal.Cast<byte, double>(metric.bytes);
             var changes = MemoryMarshal.Cast<byte, double>(moved.bytes);
-            for (int row = 0; row < slope.shape[0]; row++)
+            for (int row = 0; row < rows; row++)
             {
                 int line = (row * runs) + start;
                 Descend(found.Slice(line, length), choices.Slice(line * count, length * count), pull.Slice(row * columns, columns), weights, changes.Slice(row * columns, columns));

@@ -43,7 +43,7 @@ internal static class LeastSquaresCodebook
     private static Tensor NormalMatrix(Tensor gram, Tensor codes, long codewords, int width)
     {
         int area = width * width;
-        int runs = (int)codes.shape[1];
+        var (rows, runs) = ((int)codes.shape[0], (int)codes.shape[1]);
         var below = new double[codewords * codewords * area];
         var diagonal = new double[codewords * area];
         var found = MemoryMarshal.Cast<byte, ushort>(codes.bytes);
@@ -53,16 +53,12 @@ internal static class LeastSquaresCodebook
 
             // The pairs of this place and those up to it, each a block of d × d values.
             var blocks = MemoryMarshal.Cast<byte, double>(gram.narrow(0, (long)place * width, width).narrow(1, 0, (place + 1L) * width).reshape(width, place + 1, width).transpose(0, 1).contiguous().bytes);
-            for (int row = 0; row < codes.shape[0]; row++)
+            for (int row = 0; row < rows; row++)
             {
                 var line = found.Slice(row * runs, place + 1);
                 var target = below.AsSpan((int)(line[place] * codewords) * area, (int)codewords * area);
-                for (int other = 0; other < place; other++)
-                {
-                    Add(target.Slice(line[other] * area, area), blocks.Slice(other * area, area));
-                }
-
-                Add(diagonal.AsSpan(line[place] * area, area), blocks.Slice(place * area, area));
+                Add(target, line[..place], blocks, area);
+                Add(diagonal.AsSpan(line[place] * area, area), [0], blocks[(place * area)..], area);
             }
         }
 
@@ -73,19 +69,29 @@ internal static class LeastSquaresCodebook
         return (half + half.mT + own).MoveToOuterDisposeScope();
     }
 
-    private static void Add(Span<double> to, ReadOnlySpan<double> values)
+    /// <summary>Adds each block to that of the sums which its code names.</summary>
+    /// <param name="sums">A block for every code.</param>
+    /// <param name="codes">A code for each block, all below the number of sums.</param>
+    /// <param name="blocks">Blocks one after the other.</param>
+    /// <param name="area">Values of a block.</param>
+    private static void Add(Span<double> sums, ReadOnlySpan<ushort> codes, ReadOnlySpan<double> blocks, int area)
     {
-        ref double target = ref MemoryMarshal.GetReference(to);
-        ref double source = ref MemoryMarshal.GetReference(values);
-        int i = 0;
-        for (; i <= values.Length - Vector<double>.Count; i += Vector<double>.Count)
+        ref double source = ref MemoryMarshal.GetReference(blocks);
+        ref double target = ref MemoryMarshal.GetReference(sums);
+        for (int block = 0; block < codes.Length; block++)
         {
-            (Vector.LoadUnsafe(ref target, (nuint)i) + Vector.LoadUnsafe(ref source, (nuint)i)).StoreUnsafe(ref target, (nuint)i);
-        }
+            int to = codes[block] * area;
+            int from = block * area;
+            int end = from + area;
+            for (; from <= end - Vector<double>.Count; from += Vector<double>.Count, to += Vector<double>.Count)
+            {
+                (Vector.LoadUnsafe(ref target, (nuint)to) + Vector.LoadUnsafe(ref source, (nuint)from)).StoreUnsafe(ref target, (nuint)to);
+            }
 
-        for (; i < values.Length; i++)
-        {
-            to[i] += values[i];
+            for (; from < end; from++, to++)
+            {
+                sums[to] += blocks[from];
+            }
         }
     }
 }

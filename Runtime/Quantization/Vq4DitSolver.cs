@@ -14,7 +14,7 @@ namespace PipelineDsl.Runtime.Quantization;
 /// <c>codewords</c> of the largest table; <c>kMeansLoss</c>, the mean squared error of values after k-means. With <c>tune: layer</c> also <c>weightedError</c>, the squared error of the layer's outputs as
 /// a share of their energy, and the same after k-means (<c>weightedErrorKMeans</c>) and of rounding to nearest (<c>weightedErrorNearest</c>), and <c>loss00</c>, <c>loss01</c>, …, <c>lossStored</c>: the mean
 /// squared error of the outputs at the start, after each half of each round, and of what is stored, summed over the matrices of a weight. With training, those of <see cref="Vq4DitWeight"/>.
-/// Working memory beside the weight is about twice its own for 4 values a codeword, and 8 (k d)² bytes with <c>tune: layer</c>.
+/// Working memory is about three times the weight for 4 values a codeword, and 16 (k d)² bytes more with <c>tune: layer</c>.
 /// </remarks>
 public sealed class Vq4DitSolver : ReconstructingSolver<Vq4Dit>
 {
@@ -136,7 +136,7 @@ public sealed class Vq4DitSolver : ReconstructingSolver<Vq4Dit>
     private static void Measure(Dictionary<string, double> facts, Expression exact, Expression weight, Expression means, Tensor? gram, Vq4Dit step)
     {
         using var scope = NewDisposeScope();
-        var original = exact.Materialize();
+        var original = exact is Dense dense ? dense.Matrix.alias() : exact.Materialize();
         double energy = gram is null ? 0 : WeightedError.Energy(original, null, gram);
         using (var stored = weight.Materialize())
         {
@@ -150,7 +150,7 @@ public sealed class Vq4DitSolver : ReconstructingSolver<Vq4Dit>
         }
 
         double bits = Math.Log2(step.Codewords) / step.Width;
-        using var rounded = exact.RewriteDense(dense => RoundToNearest.StoreRows(dense.Matrix, (int)Math.Clamp(Math.Ceiling(bits), 2, 8)));
+        using var rounded = exact.RewriteDense(part => RoundToNearest.StoreRows(part.Matrix, (int)Math.Clamp(Math.Ceiling(bits), 2, 8)));
         using var nearest = rounded.Materialize();
         facts["relativeErrorNearest"] = MatrixChecks.RelativeError(original, nearest);
         AddWeighted("weightedErrorNearest", nearest);

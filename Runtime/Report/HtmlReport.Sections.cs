@@ -70,8 +70,8 @@ public static partial class HtmlReport
             yield return E("p", sentence);
         }
 
-        yield return Table("What each layer got", ["Layer", "Choice", "Size", "Why"], allocation.Layers.Select(layer => (IReadOnlyList<object>)
-            [layer.Path, E("code", layer.Choice), Figures.Bytes(layer.Bytes), layer.Reason]));
+        yield return Table("What each layer got", BudgetText.Columns, allocation.Layers.Select(layer => (IReadOnlyList<object>)
+            [layer.Path, E("code", layer.Choice), .. BudgetText.Cells(allocation, layer)]));
     }
 
     private static IEnumerable<object?> Layers(Manifest manifest, IReadOnlyList<ReportLayer> layers)

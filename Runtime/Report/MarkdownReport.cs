@@ -84,11 +84,11 @@ public static class MarkdownReport
             yield return "";
         }
 
-        yield return "| Layer | Choice | Size | Why |";
-        yield return "|---|---|--:|---|";
+        yield return $"| {string.Join(" | ", BudgetText.Columns)} |";
+        yield return "|---|---|--:|--:|--:|---|---|---|";
         foreach (var layer in allocation.Layers)
         {
-            yield return Row(Code(layer.Path), Code(layer.Choice), Figures.Bytes(layer.Bytes), Plain(layer.Reason));
+            yield return Row([Code(layer.Path), Code(layer.Choice), .. BudgetText.Cells(allocation, layer).Select(Plain)]);
         }
 
         yield return "";

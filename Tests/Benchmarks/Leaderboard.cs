@@ -12,7 +12,7 @@ using Stories.Model;
 
 namespace PipelineDsl.Benchmarks;
 
-/// <summary>Every orientation at 80 to 20 % of the linear layers' bytes, with uniform and with allocated ranks, every quantising method at 8 to 2 bits, and BitStack: perplexity against bytes.</summary>
+/// <summary>Every orientation at 80 to 20 % of the linear layers' bytes, with uniform and with allocated ranks, every quantising method at 8 to 2 bits, some with bits allocated in the same bytes, and BitStack: perplexity against bytes.</summary>
 /// <remarks>
 /// The budget of allocated ranks is the bytes that uniform ranks took; BitStack is one artifact, loaded in the bytes of rounding to nearest. Arguments: names of models (none means all that
 /// are at hand), <c>--only METHOD,…</c> for some of the methods, and <c>--measured</c> for ranks by measured sensitivity too, which takes a run over the calibration text for each of 16
@@ -120,7 +120,14 @@ internal static class Leaderboard
         {
             foreach (var (bits, step) in LeaderboardMethods.Of(method))
             {
-                yield return Entry(method, "none", $"{bits} bit", Compress(model, folder, [step], null, AllocationMethod.Predicted));
+                var alike = Compress(model, folder, [step], null, AllocationMethod.Predicted);
+                yield return Entry(method, "none", $"{bits} bit", alike);
+
+                // No plan is smaller than 2 bits for all, and none better than 8 is open.
+                if (bits is > 2 and < 8 && LeaderboardMethods.Open.TryGetValue(method, out var open))
+                {
+                    yield return Entry(method, "predicted", Mixed($"{bits} bit"), Compress(model, folder, [open], $"{alike.Bytes.After} B", AllocationMethod.Predicted));
+                }
             }
         }
 
@@ -158,6 +165,9 @@ internal static class Leaderboard
             yield return (setting, ArtifactLoader.Resize(loaded, bytes), Quality.Measure(pipeline, loaded, text.EvaluationBatches(), Metric.Perplexity));
         }
     }
+
+    /// <summary>The setting of mixed bits in the bytes of the same bits for all layers.</summary>
+    public static string Mixed(string alike) => alike + ", mixed";
 
     private static string Name(Orientation orientation) => orientation == Orientation.Weight ? "svd" : orientation.ToString().ToLowerInvariant();
 

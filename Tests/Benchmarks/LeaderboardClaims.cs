@@ -15,7 +15,7 @@ internal static class LeaderboardClaims
     private const double NearestLoss = 0.02;
 
     /// <summary>The claims on one model.</summary>
-    public static IEnumerable<LeaderboardClaim> Of(IReadOnlyList<LeaderboardEntry> entries) => [.. Ranks(entries), .. Stacks(entries), .. Quantisation(entries)];
+    public static IEnumerable<LeaderboardClaim> Of(IReadOnlyList<LeaderboardEntry> entries) => [.. Ranks(entries), .. MixedBits(entries), .. Stacks(entries), .. Quantisation(entries)];
 
     private static IEnumerable<LeaderboardClaim> Ranks(IReadOnlyList<LeaderboardEntry> entries)
     {
@@ -33,6 +33,17 @@ internal static class LeaderboardClaims
             if (entries.FirstOrDefault(entry => entry.Allocation == "predicted" && entry.Method == uniform.Method && entry.Setting == uniform.Setting) is { } allocated)
             {
                 yield return Claim(uniform, $"{uniform.Method} at {uniform.Setting}: allocated ranks below uniform ones in no more bytes", allocated.Perplexity < uniform.Perplexity && allocated.Bytes <= uniform.Bytes, [uniform, allocated]);
+            }
+        }
+    }
+
+    private static IEnumerable<LeaderboardClaim> MixedBits(IReadOnlyList<LeaderboardEntry> entries)
+    {
+        foreach (var mixed in entries.Where(entry => entry.Allocation == "predicted"))
+        {
+            if (entries.FirstOrDefault(entry => entry.Allocation == "none" && entry.Method == mixed.Method && mixed.Setting == Leaderboard.Mixed(entry.Setting)) is { } alike)
+            {
+                yield return Claim(alike, $"{alike.Method} at {alike.Setting}: allocated bits below the same for all in no more bytes", mixed.Perplexity < alike.Perplexity && mixed.Bytes <= alike.Bytes, [alike, mixed]);
             }
         }
     }

@@ -31,6 +31,9 @@ internal static class LeaderboardMethods
         ["svdQuant"] = bits => bits == 4 ? new SvdQuant { Rank = 16 } : null,
     };
 
+    /// <summary>The methods whose bits are also left to a budget: with none of their own, as they stand at other bits.</summary>
+    public static readonly IReadOnlyDictionary<string, Step> Open = new Dictionary<string, Step>(StringComparer.Ordinal) { [Nearest] = new Quantize(), [Gptq] = new Gptq() };
+
     /// <summary>The names.</summary>
     public static IEnumerable<string> Names => Steps.Keys;
 

@@ -14,6 +14,7 @@ internal static class Program
         ["corda"] = CordaBenchmark.Run,
         ["orientations"] = OrientationsBenchmark.Run,
         ["tables"] = TableBenchmark.Run,
+        ["codebooks"] = CodebookBenchmark.Run,
         ["leaderboard"] = Leaderboard.Run,
     };
 

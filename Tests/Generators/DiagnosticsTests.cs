@@ -77,6 +77,18 @@ public sealed class DiagnosticsTests
     }
 
     [Fact]
+    public void A_budget_in_attributes_chooses_bits_that_are_not_written_and_no_others()
+    {
+        string budgeted = Models.Mlp.Replace("[Recipe(\"small-mlp\", ", "[Recipe(\"small-mlp\", Budget = \"600 KB\", ");
+        var result = new GeneratorRun().Source("Mlp.cs", budgeted.Replace("Bits = 4, GroupSize = 16", "GroupSize = 16")).Run();
+        result.Diagnostics.ShouldBeEmpty();
+        string emitted = string.Concat(result.Files.Values);
+        emitted.ShouldContain("new global::PipelineDsl.Quantize { GroupSize = 16 }");
+        emitted.ShouldContain("new global::PipelineDsl.Quantize { Bits = 8 }");
+        new GeneratorRun().Source("Mlp.cs", budgeted).Run().Diagnostics.ShouldHaveSingleItem().ShouldContain("has nothing left to choose");
+    }
+
+    [Fact]
     public void Exports_are_emitted_by_name_and_unknown_flags_refused()
     {
         string model = Models.Mlp.Replace("[Recipe(\"small-mlp\", ", "[Recipe(\"small-mlp\", Export = ExportFormats.Gptq | ExportFormats.Gguf, ");

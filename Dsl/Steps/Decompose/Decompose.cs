@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Globalization;
 using System.Linq;
 using PipelineDsl.Diagnostics;
 
@@ -92,10 +93,16 @@ public class Decompose : Step
     public override Step Resolve(LayerShape layer) => IsOpen ? this : WithRank(RankFor(layer));
 
     /// <inheritdoc/>
-    public override IReadOnlyList<Step> Candidates(LayerShape layer, int most)
+    public override bool MayBeLeftOut => true;
+
+    /// <inheritdoc/>
+    public override string ChoiceName => "rank " + Rank.ToString(CultureInfo.InvariantCulture);
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<Step> Candidates(LayerShape layer)
     {
         int largest = (int)Math.Ceiling(SavingLimit(layer, FactoredOf(layer))) - 1;
-        return !IsOpen || largest < 1 ? [] : [.. Enumerable.Range(1, Math.Min(most, largest)).Select(i => WithRank((int)((long)largest * i / Math.Min(most, largest))))];
+        return !IsOpen || largest < 1 ? [] : [.. Enumerable.Range(1, largest).Select(WithRank)];
     }
 
     /// <summary>The same step with a rank.</summary>

@@ -14,7 +14,6 @@ public sealed class DecoupleQ : Quantize
     /// <summary>A step of 2 bits in groups of 64 values with offsets.</summary>
     public DecoupleQ()
     {
-        Bits = 2;
         GroupSize = 64;
         Symmetric = false;
     }
@@ -112,6 +111,8 @@ public sealed class DecoupleQ : Quantize
             yield return new(DiagnosticIds.ContradictorySettings, unused, $"'{SettingDescriptor.CamelCase(unused)}' belongs to 'tune: block' or 'tune: layer'; add that or drop it");
         }
     }
+
+    private protected override int UsualBits => 2;
 
     private protected override int ZeroBytes => ScaleBytes;
 }

@@ -77,6 +77,12 @@ public sealed class LqLora : Step
     /// <inheritdoc/>
     public override bool IsOpen => Bits == 0;
 
+    /// <inheritdoc/>
+    public override bool MayBeLeftOut => true;
+
+    /// <inheritdoc/>
+    public override string ChoiceName => $"{Bits} bits in blocks of {BlockSize}, scales of {ScaleBits} bits in blocks of {ScaleBlock} {SettingDescriptor.Format(ScaleType)}";
+
     /// <summary>What the product of the stored factors is multiplied by.</summary>
     public double Scaling => LoraAlpha > 0 ? LoraAlpha / Rank : 1;
 
@@ -123,13 +129,8 @@ public sealed class LqLora : Step
 
     /// <inheritdoc/>
     /// <remarks>Of the 432 published configurations those that take less than the weight itself; equal sizes in the order of the paper.</remarks>
-    public override IReadOnlyList<Step> Candidates(LayerShape layer, int most)
-    {
-        var all = Configurations().Select(step => (Step: step, Bytes: step.Predict(layer, []).Sum(cost => cost.Bytes)))
-            .Where(item => item.Bytes < layer.Count * 4).OrderBy(item => item.Bytes).Select(item => item.Step).ToList();
-        int count = Math.Min(most, all.Count);
-        return !IsOpen ? [] : [.. Enumerable.Range(1, count).Select(i => all[(int)((long)all.Count * i / count) - 1])];
-    }
+    public override IReadOnlyList<Step> Candidates(LayerShape layer) => !IsOpen ? [] : [.. Configurations().Select(step => (Step: step, Bytes: step.Predict(layer, []).Sum(cost => cost.Bytes)))
+        .Where(item => item.Bytes < layer.Count * 4).OrderBy(item => item.Bytes).Select(item => item.Step)];
 
     private static string[] BlockSettings => [nameof(BlockSize), nameof(ScaleBits), nameof(ScaleBlock), nameof(ScaleType)];
 

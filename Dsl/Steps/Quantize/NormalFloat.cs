@@ -4,13 +4,9 @@ using System.Linq;
 namespace PipelineDsl;
 
 /// <summary>Rounds to quantiles of the normal distribution, with one scale a block of values (NF4, QLoRA, arXiv:2305.14314).</summary>
-public sealed class NormalFloat : Step
+public sealed class NormalFloat : FewBits
 {
     private const int DynamicMapBytes = 256 * 4;
-
-    /// <summary>Bits a value.</summary>
-    [Within(2, 8)]
-    public int Bits { get; set; } = 4;
 
     /// <summary>Consecutive values of the matrix, row after row, that share one scale; the last block may be shorter.</summary>
     [Within(2, int.MaxValue)]
@@ -21,9 +17,6 @@ public sealed class NormalFloat : Step
 
     /// <summary>The scales that share one scale of their own, with double quantisation.</summary>
     public static int ScaleBlock => 256;
-
-    /// <inheritdoc/>
-    public override Stage Stage => Stage.Quantize;
 
     /// <inheritdoc/>
     public override LayerKinds AppliesTo => LayerKinds.All;

@@ -5,12 +5,8 @@ using PipelineDsl.Diagnostics;
 namespace PipelineDsl;
 
 /// <summary>Rounds every value to the nearest point of a uniform grid of few bits, with one scale a tensor, row or group.</summary>
-public class Quantize : Step
+public class Quantize : FewBits
 {
-    /// <summary>Bits a value.</summary>
-    [Within(2, 8)]
-    public int Bits { get; set; } = 4;
-
     /// <summary>What shares one scale.</summary>
     public Granularity Granularity { get; set; }
 
@@ -23,9 +19,6 @@ public class Quantize : Step
 
     /// <summary>How scales are stored; codes are computed with the stored value.</summary>
     public ScaleType ScaleType { get; set; }
-
-    /// <inheritdoc/>
-    public override Stage Stage => Stage.Quantize;
 
     /// <inheritdoc/>
     public override LayerKinds AppliesTo => LayerKinds.All;

@@ -6,16 +6,12 @@ using PipelineDsl.Diagnostics;
 namespace PipelineDsl;
 
 /// <summary>
-/// Gives every row a table of few values that the loss is least sensitive to, and keeps outliers and the most sensitive weights as they are (SqueezeLLM, arXiv:2306.07629).
+/// Gives every row a table of 2^bits values that the loss is least sensitive to, and keeps outliers and the most sensitive weights as they are (SqueezeLLM, arXiv:2306.07629).
 /// </summary>
-public sealed class SqueezeLlm : Step
+public sealed class SqueezeLlm : FewBits
 {
     private const int FloatBytes = 4;
     private const int HalfBytes = 2;
-
-    /// <summary>Bits a code; a row's table has 2^bits values.</summary>
-    [Within(2, 8)]
-    public int Bits { get; set; } = 3;
 
     /// <summary>The share of all weights that is kept as it is: the most sensitive ones, then the largest ones. 0 keeps none.</summary>
     [Within(0, 0.5)]
@@ -50,9 +46,6 @@ public sealed class SqueezeLlm : Step
 
     /// <summary>Whether weights that are zero count like others; officially tables are found without them.</summary>
     public Parity Parity { get; set; }
-
-    /// <inheritdoc/>
-    public override Stage Stage => Stage.Quantize;
 
     /// <inheritdoc/>
     public override LayerKinds AppliesTo => LayerKinds.All;
@@ -99,6 +92,8 @@ public sealed class SqueezeLlm : Step
         long tables = rows * (1L << Bits) * BytesOf(TableType);
         return codes + tables + (kept == 0 ? 0 : (kept * (BytesOf(SparseType) + (columns <= short.MaxValue + 1L ? HalfBytes : FloatBytes))) + ((rows + 1) * FloatBytes));
     }
+
+    private protected override int UsualBits => 3;
 
     private static int BytesOf(ScaleType type) => type == ScaleType.Float32 ? FloatBytes : HalfBytes;
 

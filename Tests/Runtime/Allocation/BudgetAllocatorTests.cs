@@ -27,6 +27,31 @@ public sealed class BudgetAllocatorTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public void With_the_product_of_ranks_and_bits_it_is_as_good_as_trying_every_choice()
+    {
+        foreach (int seed in Seeds.Take(100))
+        {
+            var random = new Random(seed);
+            var layers = Enumerable.Range(0, 3).Select(_ =>
+            {
+                double decay = 0.1 + random.NextDouble();
+                double weight = Math.Exp(3 * random.NextDouble());
+                return (IReadOnlyList<AllocationOption>)[.. Enumerable.Range(1, 4).SelectMany(rank => Enumerable.Range(2, 7).Select(bits =>
+                {
+                    double tail = Math.Exp(-decay * rank);
+                    return new AllocationOption(((20 * rank * bits) + 7) / 8, weight * (tail + ((1 - tail) * Math.Pow(4, -bits))));
+                }))];
+            }).ToList();
+            long smallest = BudgetAllocator.SmallestBudget(layers);
+            long budget = smallest + random.NextInt64(0, layers.Sum(options => options.Max(option => option.Cost)) - smallest + 3);
+            var allocation = BudgetAllocator.Allocate(layers, budget);
+            var (cost, distortion) = BruteForce(layers, budget);
+            allocation.Distortion.ShouldBe(distortion, 1e-9, $"seed {seed}");
+            allocation.Cost.ShouldBe(cost, $"seed {seed}");
+        }
+    }
+
+    [Fact]
     public void On_problems_too_large_to_try_every_choice_it_is_as_good_as_another_solver()
     {
         foreach (int seed in Seeds.Take(12))

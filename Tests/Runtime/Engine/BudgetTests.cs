@@ -171,6 +171,7 @@ public sealed class BudgetTests : IDisposable
             report.ShouldContain("How the budget was spent");
             report.ShouldContain("of the energy in its metric given up");
             report.ShouldContain("The least was taken");
+            report.ShouldContain("Next cheaper");
             report.ShouldContain("1 KB = 1024 bytes");
         }
     }

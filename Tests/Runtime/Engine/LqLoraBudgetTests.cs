@@ -66,11 +66,11 @@ public sealed class LqLoraBudgetTests : IDisposable
         using var scope = NewDisposeScope();
         var problem = Problem("first", null);
         var open = new LqLora { Rank = 2, Weighted = false };
-        var facts = SolverCatalog.For(open).Solve(problem, open).Facts;
-        var candidates = open.Candidates(problem.Shape, int.MaxValue);
-        facts[LayerDistortions.ChoiceEnergy].ShouldBeNear(Math.Pow(Compare.Norm(problem.Weight.Materialize()), 2), 1e-12);
+        var candidates = open.Candidates(problem.Shape);
+        var compared = SolverCatalog.For(open).Compare(problem, candidates);
+        compared.Energy!.Value.ShouldBeNear(Math.Pow(Compare.Norm(problem.Weight.Materialize()), 2), 1e-12);
         long[] bytes = [.. candidates.Select(candidate => candidate.Predict(problem.Shape, Array.Empty<MatrixCost>()).Sum(cost => cost.Bytes))];
-        double[] errors = [.. candidates.Select((_, i) => facts[LayerDistortions.ChoiceError(i)])];
+        var errors = compared.Errors;
         int fitted = 0;
         for (int i = 0; i < candidates.Count; i++)
         {
@@ -88,9 +88,14 @@ public sealed class LqLoraBudgetTests : IDisposable
     {
         using var scope = NewDisposeScope();
         var step = new LqLora { Rank = 1 };
-        SolverCatalog.For(step).Solve(Problem("first", zeros(16, 24)), step).Facts[LayerDistortions.ChoiceEnergy].ShouldBe(0);
-        SolverCatalog.For(step).Solve(Problem("first", ones(16, 24) * 3), step).Facts[LayerDistortions.ChoiceEnergy]
-            .ShouldBeNear(3 * Math.Pow(Compare.Norm(Problem("first", null).Weight.Materialize()), 2), 1e-6);
+        Energy(zeros(16, 24)).ShouldBe(0);
+        Energy(ones(16, 24) * 3).ShouldBeNear(3 * Math.Pow(Compare.Norm(Problem("first", null).Weight.Materialize()), 2), 1e-6);
+
+        double Energy(Tensor fisher)
+        {
+            var problem = Problem("first", fisher);
+            return SolverCatalog.For(step).Compare(problem, [step.Candidates(problem.Shape)[^1]]).Energy!.Value;
+        }
     }
 
     [Fact]
@@ -134,11 +139,11 @@ public sealed class LqLoraBudgetTests : IDisposable
     {
         using var scope = NewDisposeScope();
         var layers = new[] { "first", "second", "twin" }.Select(path => Problem(path, null)).ToList();
-        var facts = layers.Select(problem => SolverCatalog.For(Open).Solve(problem, Open).Facts).ToList();
-        return ([.. layers.Zip(facts).Select(layer => (IReadOnlyList<AllocationOption>)[
-            .. Open.Candidates(layer.First.Shape, int.MaxValue).Select((step, i) => new AllocationOption(
+        var errors = layers.Select(problem => SolverCatalog.For(Open).Compare(problem, Open.Candidates(problem.Shape)).Errors).ToList();
+        return ([.. layers.Zip(errors).Select(layer => (IReadOnlyList<AllocationOption>)[
+            .. Open.Candidates(layer.First.Shape).Select((step, i) => new AllocationOption(
                 step.Predict(layer.First.Shape, []).Sum(cost => cost.Bytes),
-                Math.Pow(Compare.Norm(layer.First.Weight.Materialize()), 2) * layer.Second[LayerDistortions.ChoiceError(i)])),
+                Math.Pow(Compare.Norm(layer.First.Weight.Materialize()), 2) * layer.Second[i])),
             new(layer.First.Shape.Count * 4, 0)])], layers.Average(problem => Math.Pow(Compare.Norm(problem.Weight.Materialize()), 2)));
     }
 

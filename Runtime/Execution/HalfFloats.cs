@@ -1,0 +1,119 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace PipelineDsl.Runtime.Execution;
+
+/// <summary>bfloat16 and back, and matrices of bfloat16 whose columns stand as nibbles of a packed matrix give them.</summary>
+internal static unsafe class HalfFloats
+{
+    private const int Lanes = 16;
+    private const int ChunkSteps = 8;
+    private const int ChunkColumns = 128;
+
+    /// <summary>Rounds half to even.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<ushort> Round(Vector512<float> values)
+    {
+        var bits = values.AsUInt32();
+        var odd = Vector512.ShiftRightLogical(bits, 16) & Vector512.Create(1u);
+        return Avx512F.ConvertToVector256UInt16(Vector512.ShiftRightLogical(bits + Vector512.Create(0x7FFFu) + odd, 16));
+    }
+
+    /// <summary>Widens values; the count is a multiple of 16.</summary>
+    public static void Widen(ushort* source, float* target, long count)
+    {
+        for (long i = 0; i < count; i += Lanes)
+        {
+            Vector512.ShiftLeft(Avx512F.ConvertToVector512UInt32(Vector256.Load(source + i)), 16).AsSingle().Store(target + i);
+        }
+    }
+
+    /// <summary>Rounds values; the count is a multiple of 4.</summary>
+    public static void Narrow(float* source, ushort* target, long count)
+    {
+        long i = 0;
+        for (; i <= count - Lanes; i += Lanes)
+        {
+            Round(Vector512.Load(source + i)).Store(target + i);
+        }
+
+        for (; i < count; i++)
+        {
+            uint bits = BitConverter.SingleToUInt32Bits(source[i]);
+            target[i] = (ushort)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+        }
+    }
+
+    /// <summary>Puts the columns of inputs in the order of <see cref="Dequantize"/>: within a chunk, column 16 k + i of the first half beside the one 64 further.</summary>
+    /// <param name="source">[count], a multiple of 128.</param>
+    /// <param name="target">[count].</param>
+    /// <param name="count">Values.</param>
+    public static void Interleave(ushort* source, ushort* target, long count)
+    {
+        for (long chunk = 0; chunk < count; chunk += ChunkColumns)
+        {
+            for (int k = 0; k < ChunkSteps / 2; k++, target += 2 * Lanes)
+            {
+                var low = Avx512F.ConvertToVector512UInt32(Vector256.Load(source + chunk + (k * Lanes)));
+                var high = Avx512F.ConvertToVector512UInt32(Vector256.Load(source + chunk + ((k + (ChunkSteps / 2)) * Lanes)));
+                (low | Vector512.ShiftLeft(high, 16)).AsUInt16().Store(target);
+            }
+        }
+    }
+
+    /// <summary>Rows of a matrix of nibbles in bfloat16, columns interleaved: a group has 16 values only, which are rounded once and looked up, 32 at a time.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Dequantize(in PackedMatrix w, long first, long last, ushort* target)
+    {
+        int steps = w.GroupSteps, subs = ChunkSteps / steps, groupChunks = w.GroupChunks;
+        var nibbles = Vector512.Create(0x000F000F);
+        var upper = Vector512.Create(0x00100000);
+        for (long row = first; row < last; row++)
+        {
+            var levels = Vector512.Load(w.Tables + (row * w.TableStride));
+            byte* chunk = w.Codes + (row * w.Chunks * NibbleCodes.ChunkBytes);
+            float* scales = w.Scales + (row * w.Groups);
+            float* offsets = w.Offsets is null ? null : w.Offsets + (row * w.Groups);
+            Vector512<ushort> pair = default;
+            for (int i = 0; i < w.Chunks; i++, chunk += NibbleCodes.ChunkBytes)
+            {
+                if (steps == ChunkSteps)
+                {
+                    if (i % groupChunks == 0)
+                    {
+                        int group = i / groupChunks;
+                        var values = Values(levels, scales, offsets, group);
+                        pair = Vector512.Create(values, values);
+                    }
+
+                    // Both halves of the table are the same, so what the fifth bit of an index is does not matter.
+                    var codes = Vector512.Load((int*)chunk);
+                    Avx512BW.PermuteVar32x16(pair, codes.AsUInt16()).Store(target);
+                    Avx512BW.PermuteVar32x16(pair, Vector512.ShiftRightLogical(codes, 4).AsUInt16()).Store(target + (2 * Lanes));
+                    Avx512BW.PermuteVar32x16(pair, Vector512.ShiftRightLogical(codes, 8).AsUInt16()).Store(target + (4 * Lanes));
+                    Avx512BW.PermuteVar32x16(pair, Vector512.ShiftRightLogical(codes, 12).AsUInt16()).Store(target + (6 * Lanes));
+                    target += ChunkColumns;
+                    continue;
+                }
+
+                var held = Vector512.Load((int*)chunk);
+                for (int sub = 0; sub < subs / 2; sub++)
+                {
+                    int group = (i * subs) + sub;
+                    pair = Vector512.Create(Values(levels, scales, offsets, group), Values(levels, scales, offsets, group + (subs / 2)));
+                    for (int step = 0; step < steps; step++, target += 2 * Lanes)
+                    {
+                        Avx512BW.PermuteVar32x16(pair, ((held & nibbles) | upper).AsUInt16()).Store(target);
+                        held = Vector512.ShiftRightLogical(held, 4);
+                    }
+                }
+            }
+        }
+    }
+
+    /// <summary>The 16 values of a group.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<ushort> Values(Vector512<float> levels, float* scales, float* offsets, int group) =>
+        Round(Vector512.FusedMultiplyAdd(levels, Vector512.Create(scales[group]), offsets is null ? default : Vector512.Create(offsets[group])));
+}
