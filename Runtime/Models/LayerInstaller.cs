@@ -124,11 +124,22 @@ internal static class LayerInstaller
             product.Value = runner.forward(x);
             return x.narrow(-1, 0, 0);
         });
-        linear.register_forward_hook((_, _, y) =>
+        linear.register_forward_hook((_, nothing, y) =>
         {
-            var sum = product.Value!;
+            var computed = product.Value!;
             product.Value = null;
-            return linear.bias is null ? sum : sum + y.to(sum.dtype);
+            nothing.Dispose();
+            using var bias = y;
+            if (linear.bias is null)
+            {
+                return computed;
+            }
+
+            using (computed)
+            using (var scope = NewDisposeScope())
+            {
+                return (computed + bias.to(computed.dtype)).MoveToOuterDisposeScope();
+            }
         });
     }
 

@@ -118,7 +118,7 @@ internal static class Leaderboard
 
         foreach (string method in LeaderboardMethods.Names.Where(methods.Contains))
         {
-            foreach (var (bits, step) in LeaderboardMethods.Of(method))
+            foreach (var (bits, step) in LeaderboardMethods.Of(method, model.Config.HiddenSize))
             {
                 var alike = Compress(model, folder, [step], null, AllocationMethod.Predicted);
                 yield return Entry(method, "none", $"{bits} bit", alike);
@@ -155,7 +155,7 @@ internal static class Leaderboard
     /// <summary>One artifact of stacks, loaded in each size that it has.</summary>
     private static IEnumerable<(string Setting, long Bytes, double Perplexity)> Stacks(LeaderboardModel model, string folder, IEnumerable<(string Setting, long Bytes)> sizes)
     {
-        var step = new BitStack { Blocks = 8, Rank = Math.Clamp(model.Config.HiddenSize / 64, 1, 16) };
+        var step = new BitStack { Blocks = 8, Rank = Math.Clamp(model.Config.HiddenSize / 64, 1, 16), ScoringSamples = 4 };
         long smallest = Compress(model, folder, [step], null, AllocationMethod.Predicted).Elastic!.Bytes[0];
         var pipeline = PipelineOf(model, [step], null, AllocationMethod.Predicted);
         var text = TextSource.Open(model.Test, Tokenizer.Open(model.Tokenizer), 0, SequenceLength);
