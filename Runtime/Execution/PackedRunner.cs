@@ -20,8 +20,9 @@ internal sealed unsafe class PackedRunner : WeightRunner
     private const int ChunkSteps = 8;
     private const int RowBlock = 4;
 
-    /// <summary>Rows that are made dense at once.</summary>
+    /// <summary>Rows that are made dense at once, at most, and for how many tokens twice as many: the more there are, the less it matters that they leave the cache.</summary>
     private const int DenseRows = 512;
+    private const int ManyTokens = 128;
 
     /// <summary>Rows of codes that are packed at once.</summary>
     private const int PackedRows = 256;
@@ -174,7 +175,10 @@ internal sealed unsafe class PackedRunner : WeightRunner
         var outputs = empty(rows, inputs.shape[0], dtype: dtype);
         var matrix = Matrix();
         int threads = get_num_threads();
-        long blocks = (rows + DenseRows - 1) / DenseRows;
+        long most = inputs.shape[0] > ManyTokens ? 2 * DenseRows : DenseRows;
+        long blocks = ((rows - 1) / most / threads + 1) * threads;
+        long height = ((rows - 1) / blocks / RowBlock + 1) * RowBlock;
+        blocks = (rows - 1) / height + 1;
 
         // Each thread makes and multiplies blocks of its own: sharing out each small product would cost more.
         RowParallel.For(blocks, (int)Math.Min(threads, blocks), (from, to) =>
@@ -184,12 +188,12 @@ internal sealed unsafe class PackedRunner : WeightRunner
             set_num_threads(1);
             try
             {
-                var buffer = Scratch(dtype);
+                var buffer = Scratch(dtype, height);
                 byte* target = Address(buffer);
                 for (long block = from; block < to; block++)
                 {
-                    long first = block * DenseRows;
-                    long count = Math.Min(DenseRows, rows - first);
+                    long first = block * height;
+                    long count = Math.Min(height, rows - first);
                     Dequantize(matrix, first, first + ((count + RowBlock - 1) / RowBlock * RowBlock), target, dtype);
                     outputs.narrow(0, first, count).addmm_(buffer.narrow(0, 0, count), x, beta: 0);
                 }
@@ -266,18 +270,18 @@ internal sealed unsafe class PackedRunner : WeightRunner
 
     private Tensor Padded(Tensor inputs) => (columns == PaddedColumns ? inputs : nn.functional.pad(inputs, [0, PaddedColumns - columns])).contiguous();
 
-    private Tensor Scratch(ScalarType dtype)
+    private Tensor Scratch(ScalarType dtype, long height)
     {
         scratch ??= new Tensor?[2];
         ref var buffer = ref scratch[dtype == float32 ? 1 : 0];
-        long values = DenseRows * PaddedColumns;
+        long values = height * PaddedColumns;
         if (buffer is null || buffer.numel() < values)
         {
             buffer?.Dispose();
             buffer = empty(values, dtype: dtype).DetachFromDisposeScope();
         }
 
-        return buffer.narrow(0, 0, values).reshape(DenseRows, PaddedColumns);
+        return buffer.narrow(0, 0, values).reshape(height, PaddedColumns);
     }
 
     private Tensor Groups(Tensor perGroup, int repeats)
