@@ -34,7 +34,7 @@ internal sealed unsafe class PackedRunner : WeightRunner
     /// <summary>Multiplications from which on several threads pay.</summary>
     private const long ParallelWork = 1 << 19;
 
-    /// <summary>A thread's buffers for blocks of dense rows, bfloat16 and float32: memory that is touched for the first time costs more than the arithmetic.</summary>
+    /// <summary>A thread's buffers: memory that is touched for the first time costs more than the arithmetic.</summary>
     [ThreadStatic]
     private static Tensor?[]? scratch;
 
@@ -166,8 +166,10 @@ internal sealed unsafe class PackedRunner : WeightRunner
         bool interleaves = nibbles && dtype == bfloat16;
         if (interleaves)
         {
-            var ordered = empty_like(inputs);
-            HalfFloats.Interleave((ushort*)Address(inputs), (ushort*)Address(ordered), inputs.numel());
+            var ordered = Scratch(Buffer.HalfInputs, inputs.shape[0], dtype);
+            ushort* source = (ushort*)Address(inputs), target = (ushort*)Address(ordered);
+            bool large = inputs.numel() >= ParallelWork;
+            RowParallel.For(inputs.shape[0], large ? get_num_threads() : 1, (first, last) => HalfFloats.Interleave(source + (first * PaddedColumns), target + (first * PaddedColumns), (last - first) * PaddedColumns));
             inputs = ordered;
         }
 
@@ -188,7 +190,7 @@ internal sealed unsafe class PackedRunner : WeightRunner
             set_num_threads(1);
             try
             {
-                var buffer = Scratch(dtype, height);
+                var buffer = Scratch(dtype == float32 ? Buffer.SingleRows : Buffer.HalfRows, height, dtype);
                 byte* target = Address(buffer);
                 for (long block = from; block < to; block++)
                 {
@@ -270,10 +272,10 @@ internal sealed unsafe class PackedRunner : WeightRunner
 
     private Tensor Padded(Tensor inputs) => (columns == PaddedColumns ? inputs : nn.functional.pad(inputs, [0, PaddedColumns - columns])).contiguous();
 
-    private Tensor Scratch(ScalarType dtype, long height)
+    private Tensor Scratch(Buffer kind, long height, ScalarType dtype)
     {
-        scratch ??= new Tensor?[2];
-        ref var buffer = ref scratch[dtype == float32 ? 1 : 0];
+        scratch ??= new Tensor?[Enum.GetValues<Buffer>().Length];
+        ref var buffer = ref scratch[(int)kind];
         long values = height * PaddedColumns;
         if (buffer is null || buffer.numel() < values)
         {
@@ -328,5 +330,13 @@ internal sealed unsafe class PackedRunner : WeightRunner
         {
             return start;
         }
+    }
+
+    /// <summary>What a thread keeps buffers for.</summary>
+    private enum Buffer
+    {
+        HalfRows,
+        SingleRows,
+        HalfInputs,
     }
 }

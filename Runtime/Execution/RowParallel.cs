@@ -1,3 +1,5 @@
+using System.Runtime.ExceptionServices;
+
 namespace PipelineDsl.Runtime.Execution;
 
 /// <summary>Shares rows out among threads in small parts. The caller works too and waits for nobody that has not begun, so a thread that comes late costs little.</summary>
@@ -13,7 +15,7 @@ internal static class RowParallel
     /// <summary>Does the work for all blocks.</summary>
     /// <param name="blocks">How many blocks.</param>
     /// <param name="threads">How many threads at most, the caller's included; a caller beside another works alone.</param>
-    /// <param name="work">Works on blocks from the first to before the second; parts do not touch each other. Must not throw.</param>
+    /// <param name="work">Works on blocks from the first to before the second; parts do not touch each other. What one throws is thrown here, when all are done.</param>
     public static void For(long blocks, int threads, Action<long, long> work)
     {
         if (threads <= 1 || !Gate.TryEnter())
@@ -49,12 +51,21 @@ internal static class RowParallel
     {
         private long next;
         private long done;
+        private ExceptionDispatchInfo? failure;
 
         public void Drain()
         {
             for (long part = Interlocked.Increment(ref next) - 1; part < parts; part = Interlocked.Increment(ref next) - 1)
             {
-                work(blocks * part / parts, blocks * (part + 1) / parts);
+                try
+                {
+                    work(blocks * part / parts, blocks * (part + 1) / parts);
+                }
+                catch (Exception thrown)
+                {
+                    Interlocked.CompareExchange(ref failure, ExceptionDispatchInfo.Capture(thrown), null);
+                }
+
                 Interlocked.Increment(ref done);
             }
         }
@@ -66,6 +77,8 @@ internal static class RowParallel
             {
                 spinner.SpinOnce(sleep1Threshold: -1);
             }
+
+            failure?.Throw();
         }
     }
 
