@@ -16,7 +16,8 @@ internal sealed record PackedCodes(long Rows, long Columns, Func<long, long, Ten
 /// <param name="Scales">[rows, groups] float32.</param>
 /// <param name="Offsets">[rows, groups] float32, or null.</param>
 /// <param name="GroupLength">Columns that share a scale.</param>
-internal sealed record PackedParts(PackedCodes Codes, Tensor? Tables, Tensor Scales, Tensor? Offsets, long GroupLength)
+/// <param name="Lowest">What index 0 stands for where levels are one apart; null for tables of their own.</param>
+internal sealed record PackedParts(PackedCodes Codes, Tensor? Tables, Tensor Scales, Tensor? Offsets, long GroupLength, int? Lowest = null)
 {
     private const int TableSize = 16;
     private const int NibbleBits = 4;
@@ -59,7 +60,7 @@ internal sealed record PackedParts(PackedCodes Codes, Tensor? Tables, Tensor Sca
         }
 
         var tables = !nibbles ? null : nn.functional.pad(grid.Levels ?? arange(geometry.Lowest, geometry.Highest + 1, dtype: float32), [0, TableSize - (1 << geometry.Bits)]).reshape(1, TableSize);
-        return new(new(rows, columns, Read), tables, scales, offsets, length);
+        return new(new(rows, columns, Read), tables, scales, offsets, length, nibbles && grid.Levels is null ? geometry.Lowest : null);
 
         Tensor Read(long first, long count)
         {

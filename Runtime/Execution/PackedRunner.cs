@@ -19,6 +19,7 @@ internal sealed unsafe class PackedRunner : WeightRunner
     private const int ChunkColumns = 128;
     private const int ChunkSteps = 8;
     private const int RowBlock = 4;
+    private const int TableMask = 15;
 
     /// <summary>Rows that are made dense at once, at most, and for how many tokens twice as many: the more there are, the less it matters that they leave the cache.</summary>
     private const int DenseRows = 512;
@@ -43,12 +44,16 @@ internal sealed unsafe class PackedRunner : WeightRunner
     private readonly bool nibbles;
     private readonly int groupSteps;
     private readonly int groupChunks;
+    private readonly int? lowest;
+
+    /// <summary>The matrix as the operator of a CUDA device wants it, made at its first use there.</summary>
+    private CudaInt4? cudaInt4;
 
     private PackedRunner(PackedParts parts)
         : base(nameof(PackedRunner))
     {
         using var scope = NewDisposeScope();
-        (rows, columns, nibbles) = (parts.Codes.Rows, parts.Codes.Columns, parts.Tables is not null);
+        (rows, columns, nibbles, lowest) = (parts.Codes.Rows, parts.Codes.Columns, parts.Tables is not null, parts.Lowest);
         long steps = parts.GroupLength >= columns ? ChunkSteps * Chunks : parts.GroupLength / Lanes;
         groupSteps = (int)BigInteger.GreatestCommonDivisor(steps, ChunkSteps);
         groupChunks = groupSteps == ChunkSteps ? (int)(steps / ChunkSteps) : 1;
@@ -91,11 +96,32 @@ internal sealed unsafe class PackedRunner : WeightRunner
         long tokens = inputs.shape[0];
         bool half = x.dtype == bfloat16;
         bool byTensors = x.device.type != DeviceType.CPU || !IsSupported || x.dtype == float64 || (is_grad_enabled() && x.requires_grad);
-        var y = byTensors ? RowBlocks.Product(inputs, rows, columns, (first, count) => Block(first, count, x.dtype))
+        var y = byTensors && half && OnCuda(x) is { } there ? there.Multiply(inputs)
+            : byTensors ? RowBlocks.Product(inputs, rows, columns, (first, count) => Block(first, count, x.dtype))
             : tokens > (half ? MostTokensHalf : MostTokensSingle) ? MultiplyDense(Padded(x.dtype == float32 ? inputs : inputs.to(bfloat16)))
             : half ? Narrowed(Multiply(Widened(Padded(inputs))))
             : Multiply(Padded(inputs.to(float32))).narrow(1, 0, rows);
         return y.to(x.dtype).reshape([.. x.shape[..^1], rows]).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The matrix for the device of inputs that ask for no gradient, or null where its operator does not take it.</summary>
+    private CudaInt4? OnCuda(Tensor x)
+    {
+        long group = (long)groupSteps * Lanes * groupChunks;
+        if (x.device.type != DeviceType.CUDA || lowest is null || (is_grad_enabled() && x.requires_grad) || !CudaInt4.Fits(rows, columns, group))
+        {
+            return null;
+        }
+
+        if (cudaInt4 is not null && cudaInt4.Device.index != x.device.index)
+        {
+            cudaInt4.Dispose();
+            cudaInt4 = null;
+        }
+
+        return cudaInt4 ??= new(Indices(0, rows), lowest.Value, Own("scales"), has_buffer("offsets") ? Own("offsets") : null, group);
+
+        Tensor Own(string name) => get_buffer(name)!.narrow(0, 0, rows);
     }
 
     /// <summary>bfloat16 as float32. The tensor library would wake its threads for it.</summary>
@@ -228,7 +254,7 @@ internal sealed unsafe class PackedRunner : WeightRunner
         Tensor levels;
         if (nibbles)
         {
-            var indices = stack([.. Enumerable.Range(0, ChunkSteps).Select(step => codes.bitwise_right_shift(tensor(4 * step, dtype: int32, device: codes.device)).bitwise_and(tensor(15, dtype: int32, device: codes.device)))], 2).reshape(count, -1).to(int64);
+            var indices = Indices(first, count).to(int64);
             var tables = get_buffer("tables")!;
             levels = tables.shape[0] == 1 ? tables[0].index_select(0, indices.flatten()).reshape(count, -1) : tables.narrow(0, first, count).gather(1, indices);
         }
@@ -240,6 +266,15 @@ internal sealed unsafe class PackedRunner : WeightRunner
         var values = levels.reshape(count, -1, (long)groupSteps * Lanes) * Spread("scales", first, count);
         values = has_buffer("offsets") ? values + Spread("offsets", first, count) : values;
         return values.reshape(count, -1).narrow(1, 0, columns).to(dtype).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Codes of nibbles [count, padded columns] int32.</summary>
+    private Tensor Indices(long first, long count)
+    {
+        using var scope = NewDisposeScope();
+        var codes = get_buffer("codes")!.narrow(0, first, count);
+        var steps = Enumerable.Range(0, ChunkSteps).Select(step => codes.bitwise_right_shift(tensor(4 * step, dtype: int32, device: codes.device)).bitwise_and(tensor(TableMask, dtype: int32, device: codes.device)));
+        return stack([.. steps], 2).reshape(count, -1).MoveToOuterDisposeScope();
     }
 
     /// <summary>What each group has, for each run of columns that share a step of the kernel [count, runs, 1].</summary>
@@ -330,6 +365,17 @@ internal sealed unsafe class PackedRunner : WeightRunner
         {
             return start;
         }
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            cudaInt4?.Dispose();
+        }
+
+        base.Dispose(disposing);
     }
 
     /// <summary>What a thread keeps buffers for.</summary>

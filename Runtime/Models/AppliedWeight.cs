@@ -1,6 +1,5 @@
 using PipelineDsl.Runtime.Execution;
 using PipelineDsl.Runtime.Weights;
-using TorchSharp;
 using TorchSharp.Modules;
 
 namespace PipelineDsl.Runtime.Models;
@@ -17,10 +16,9 @@ internal sealed class AppliedWeight : IDisposable
     public AppliedWeight(Linear linear, Expression weight)
     {
         runner = RunnerFactory.Make(weight, packed: false);
-        runner.to(linear.weight!.device);
         removeHook = linear.register_forward_hook((_, x, y) =>
         {
-            using var added = runner.forward(x);
+            using var added = runner.Run(x);
             return y + added;
         }).remove;
     }

@@ -58,7 +58,8 @@ internal static class ConvolutionInstaller
         long width = factors.Rows / convolution.out_channels;
         var left = factors.Left.Materialize().reshape(-1, width, rank, 1).permute(0, 2, 3, 1);
         convolution.register_buffer("left", Owned(left, before));
-        bool shifted = bias is not null;
+        var kernels = new SideBuffer("left");
+        var shift = bias is null ? null : new SideBuffer("shift");
         if (bias is not null)
         {
             using var old = convolution.bias;
@@ -67,7 +68,7 @@ internal static class ConvolutionInstaller
         }
 
         convolution.weight = new Parameter(Owned(factors.Right.Materialize().reshape(rank, -1, kernel.Height, kernel.Width), before), requires_grad: false);
-        convolution.register_forward_hook((module, _, y) => second.Apply(y, module.get_buffer("left")!, shifted ? module.get_buffer("shift") : null));
+        convolution.register_forward_hook((module, _, y) => second.Apply(y, kernels.For(module, y), shift?.For(module, y)));
     }
 
     /// <summary>A contiguous copy beside another tensor that outlives the dispose scope.</summary>

@@ -11,7 +11,7 @@ namespace PipelineDsl.Runtime.Models;
 /// <remarks>
 /// TorchSharp's layers are sealed, so a layer keeps its own object. A dense result becomes its weight. In a
 /// product, the left factor becomes the weight and a hook multiplies by the right factor first. In a sum, the dense part is
-/// the weight and a hook adds the products. Factors are buffers of the layer, so that they move with it. Where matrices of few bits stay packed, the layer's weight
+/// the weight and a hook adds the products. Factors are buffers of the layer that follow its inputs to their device. Where matrices of few bits stay packed, the layer's weight
 /// has no columns, one hook computes the product with the packed form, which is a part of the layer, and another adds the bias that the layer gives. A low-rank table runs dense unless it is
 /// known that the model only looks rows up: a tied output layer reads the weight itself. Then the narrow rows become its weight and a
 /// hook widens what was looked up. Hooks run on <c>call</c>, not on <c>forward</c>.
@@ -80,10 +80,11 @@ internal static class LayerInstaller
             table.register_buffer("mean", Own(mean.to(before.dtype, before.device)));
         }
 
-        bool shift = mean is not null;
+        var widen = new SideBuffer("widen");
+        var shift = mean is null ? null : new SideBuffer("mean");
         table.weight = new Parameter(Own(factors.Left.Materialize().to(before.dtype, before.device)), requires_grad: false);
         before.Dispose();
-        table.register_forward_hook((module, _, rows) => nn.functional.linear(rows, module.get_buffer("widen")!, shift ? module.get_buffer("mean") : null));
+        table.register_forward_hook((module, _, rows) => nn.functional.linear(rows, widen.For(module, rows), shift?.For(module, rows)));
     }
 
     private static void InstallLinear(Linear linear, RunnableForm form, Device device)
@@ -92,7 +93,8 @@ internal static class LayerInstaller
         {
             SetWeight(linear, form.Products[0].Left.to(device));
             linear.register_buffer("right", Own(form.Products[0].Right.to(device)));
-            linear.register_forward_pre_hook((module, x) => nn.functional.linear(x, module.get_buffer("right")!));
+            var factor = new SideBuffer("right");
+            linear.register_forward_pre_hook((module, x) => nn.functional.linear(x, factor.For(module, x)));
             return;
         }
 
@@ -103,10 +105,11 @@ internal static class LayerInstaller
             string right = $"right_{i}";
             linear.register_buffer(left, Own(form.Products[i].Left.to(device)));
             linear.register_buffer(right, Own(form.Products[i].Right.to(device)));
+            var (first, second) = (new SideBuffer(right), new SideBuffer(left));
             linear.register_forward_hook((module, x, y) =>
             {
-                using var inner = nn.functional.linear(x, module.get_buffer(right)!);
-                using var added = nn.functional.linear(inner, module.get_buffer(left)!);
+                using var inner = nn.functional.linear(x, first.For(module, x));
+                using var added = nn.functional.linear(inner, second.For(module, x));
                 return y + added;
             });
         }
@@ -115,13 +118,12 @@ internal static class LayerInstaller
     /// <summary>The hook before the layer computes the product and gives the layer an input without columns, so that it adds its bias to nothing; the hook after it puts both together.</summary>
     private static void InstallRunner(Linear linear, WeightRunner runner)
     {
-        runner.to(linear.weight!.device);
         linear.register_module("packed", runner);
         SetWeight(linear, zeros([linear.out_features, 0]));
         var product = new ThreadLocal<Tensor?>();
         linear.register_forward_pre_hook((_, x) =>
         {
-            product.Value = runner.forward(x);
+            product.Value = runner.Run(x);
             return x.narrow(-1, 0, 0);
         });
         linear.register_forward_hook((_, nothing, y) =>
@@ -152,7 +154,8 @@ internal static class LayerInstaller
         }
 
         linear.register_buffer("shift", Own(bias.to_type(linear.weight!.dtype)));
-        linear.register_forward_hook((module, _, y) => y + module.get_buffer("shift")!);
+        var shift = new SideBuffer("shift");
+        linear.register_forward_hook((module, _, y) => y + shift.For(module, y));
     }
 
     private static void SetWeight(Linear linear, Tensor weight)

@@ -1,6 +1,8 @@
 using PipelineDsl.Runtime.Engine;
+using PipelineDsl.Runtime.Models;
 using PipelineDsl.Runtime.Numerics;
 using PipelineDsl.Runtime.Tests.Stories;
+using PipelineDsl.Runtime.Weights;
 using TorchSharp;
 
 using static TorchSharp.torch;
@@ -39,6 +41,8 @@ public sealed class CudaTests
         ["svdQuant"] = (new SvdQuant { Rank = 8 }, 1e-2),
         ["decoupleQ"] = (new DecoupleQ { Bits = 4, Tune = DecoupleTuning.Block, TuneSteps = 10 }, 2e-2),
         ["flexRound"] = (new FlexRound { Iterations = 20 }, 2e-2),
+        ["lqLora"] = (new LqLora { Bits = 4, Rank = 2, Iterations = 3 }, 1e-2),
+        ["vq4Dit"] = (new Vq4Dit { Codewords = 64, Width = 2, Iterations = 10 }, 3e-2),
         ["nupes"] = (new Nupes { Iterations = 20 }, 2e-2),
     };
 
@@ -92,6 +96,53 @@ public sealed class CudaTests
         there.Quality!.Before.ShouldBe(here.Quality!.Before, 1e-3);
         there.Quality.After.ShouldBeNear(here.Quality.After, tolerance);
         there.Device.ShouldBe("cuda");
+    }
+
+    [Theory]
+    [InlineData(4, 32, false)]
+    [InlineData(4, 128, true)]
+    [InlineData(3, 64, true)]
+    [InlineData(8, 64, false)]
+    [InlineData(4, 48, true)]
+    public void A_packed_layer_moves_to_the_GPU(int bits, int group, bool symmetric)
+    {
+        RequireGpu();
+        using var scope = NewDisposeScope();
+        using var noGradients = no_grad();
+        using var grid = Weights.Forms.Quantized(512, 768, new Quantize { Bits = bits, GroupSize = group, Symmetric = symmetric });
+        using var linear = nn.Linear(768, 512);
+        LayerInstaller.Install(new("fc", linear), grid, null, onlyLookedUp: false, packed: true);
+        var x = randn(5, 768, generator: new Generator(1));
+        var expected = linear.call(x);
+        linear.to(CUDA);
+        linear.call(x.to(CUDA)).cpu().ShouldBeNear(expected, 1e-4);
+        linear.call(x.to(bfloat16).to(CUDA)).cpu().ShouldBeNear(expected, 0.03);
+        linear.to(CPU);
+        linear.call(x).ShouldBeNear(expected, 1e-6);
+    }
+
+    [Fact]
+    public void Low_rank_layers_convolutions_and_tables_move_to_the_GPU()
+    {
+        RequireGpu();
+        using var scope = NewDisposeScope();
+        using var noGradients = no_grad();
+        using var product = new Product(Weights.Forms.Dense(24, 3), Weights.Forms.Dense(3, 36));
+        using var sum = new Sum(Weights.Forms.Dense(24, 36), new Product(Weights.Forms.Dense(24, 3), Weights.Forms.Dense(3, 36)));
+        using var linear = nn.Linear(36, 24, hasBias: false);
+        using var added = nn.Linear(36, 24);
+        using var convolution = nn.Conv2d(4, 24, 3);
+        using var table = nn.Embedding(24, 36);
+        LayerInstaller.Install(new("fc", linear), product, ones(24), onlyLookedUp: false);
+        LayerInstaller.Install(new("fc", added), sum, null, onlyLookedUp: false);
+        LayerInstaller.Install(new("conv", convolution), product, null, onlyLookedUp: false);
+        LayerInstaller.Install(new("table", table), product, null, onlyLookedUp: true);
+        foreach (var (layer, x) in new (nn.Module<Tensor, Tensor>, Tensor)[] { (linear, randn(5, 36)), (added, randn(5, 36)), (convolution, randn(2, 4, 7, 7)), (table, arange(7)) })
+        {
+            var expected = layer.call(x);
+            layer.to(CUDA);
+            layer.call(x.to(CUDA)).cpu().ShouldBeNear(expected, 1e-3);
+        }
     }
 
     private static void RequireGpu() => Assert.SkipUnless(cuda.is_available(), "there is no CUDA device");
