@@ -18,6 +18,7 @@ internal sealed class CudaInt4 : IDisposable
 
         def multiply(x, packed, group: int, scales):
             return torch._weight_int4pack_mm(x, packed, group, scales)
+
         """));
 
     private readonly Tensor packed;
