@@ -47,12 +47,14 @@ internal static class Leaderboard
         {
             var models = LeaderboardModel.All(work.FullName);
             var (names, methods, measured) = Parse(arguments);
-            if (names.FirstOrDefault(name => models.All(model => model.Name != name)) is { } unknown)
+            var atHand = models.Select(model => model.Name).Concat(LeaderboardVision.AtHand).ToList();
+            if (names.FirstOrDefault(name => !atHand.Contains(name)) is { } unknown)
             {
-                throw new FormatException($"there is no model '{unknown}'; at hand are {string.Join(", ", models.Select(model => model.Name))} (PIPELINEDSL_DATA names the folder of larger ones)");
+                throw new FormatException($"there is no model '{unknown}'; at hand are {string.Join(", ", atHand)} (PIPELINEDSL_DATA names the folder of larger ones)");
             }
 
             var entries = models.Where(model => names.Length == 0 || names.Contains(model.Name)).SelectMany(model => Measure(model, work.FullName, methods, measured)).ToList();
+            entries.AddRange(LeaderboardVision.AtHand.Where(name => names.Length == 0 || names.Contains(name)).SelectMany(_ => LeaderboardVision.Measure(work.FullName, methods)));
             var claims = entries.GroupBy(entry => entry.Model).SelectMany(model => LeaderboardClaims.Of([.. model])).ToList();
             claims.ForEach(claim => Console.WriteLine($"{(claim.Holds ? "holds" : "DOES NOT HOLD"),-13} {claim.Model}: {claim.Text} ({claim.Figures})"));
             string folder = Environment.GetEnvironmentVariable("PIPELINEDSL_BENCH") is { Length: > 0 } chosen ? chosen : ".";
@@ -69,7 +71,7 @@ internal static class Leaderboard
 
     private static (string[] Models, HashSet<string> Methods, bool Measured) Parse(string[] arguments)
     {
-        string[] known = [.. Enum.GetValues<Orientation>().Select(Name), .. LeaderboardMethods.Names, BitStackName];
+        string[] known = [.. Enum.GetValues<Orientation>().Select(Name), .. LeaderboardMethods.Names, BitStackName, .. LeaderboardVision.Methods];
         var methods = known.ToHashSet(StringComparer.Ordinal);
         var names = arguments.Where(argument => argument != Measured).ToList();
         int only = names.IndexOf(Only);
@@ -95,8 +97,7 @@ internal static class Leaderboard
         {
             long bytes = whole - others;
             var entry = new LeaderboardEntry(model.Name, method, allocation, setting, bytes, (double)bytes / layers, perplexity);
-            Console.WriteLine($"{entry.Model,-24} {entry.Method,-12} {entry.Allocation,-10} {entry.Setting,20} {entry.Bytes,10} {entry.Bits,6:0.00} {entry.Share,7:0.0%} {entry.Perplexity,12:0.000}");
-            return entry;
+            return Print(entry);
         }
 
         yield return Line("original", "none", "100%", original.Bytes.Before, original.Quality!.Before);
@@ -190,7 +191,18 @@ internal static class Leaderboard
         }, model.Config);
     }
 
-    private static Manifest Compress(LeaderboardModel model, string folder, Step[] steps, string? budget, AllocationMethod method)
+    /// <summary>An entry on the console.</summary>
+    public static LeaderboardEntry Print(LeaderboardEntry entry)
+    {
+        Console.WriteLine($"{entry.Model,-24} {entry.Method,-12} {entry.Allocation,-10} {entry.Setting,20} {entry.Bytes,10} {entry.Bits,6:0.00} {entry.Share,7:0.0%} {entry.Quality,12:0.000}");
+        return entry;
+    }
+
+    private static Manifest Compress(LeaderboardModel model, string folder, Step[] steps, string? budget, AllocationMethod method) =>
+        Compress(PipelineOf(model, steps, budget, method), folder);
+
+    /// <summary>Compresses a model as a build does.</summary>
+    public static Manifest Compress(IModelPipeline pipeline, string folder)
     {
         var options = new RunOptions
         {
@@ -202,7 +214,7 @@ internal static class Leaderboard
             UpdateLock = true,
         };
         Directory.CreateDirectory(folder);
-        return new PipelineRunner(options, new ErrorsOnly()).Run(PipelineOf(model, steps, budget, method), CancellationToken.None).Manifest;
+        return new PipelineRunner(options, new ErrorsOnly()).Run(pipeline, CancellationToken.None).Manifest;
     }
 
     private sealed class Pipeline(Recipe recipe, LlamaConfig config) : ModelPipeline<StoryLlama>

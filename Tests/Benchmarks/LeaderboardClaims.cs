@@ -25,7 +25,7 @@ internal static class LeaderboardClaims
             var oriented = entries.Where(entry => entry.Allocation == "uniform" && entry.Setting == plain.Setting && entry.Method is "whitened" or "context").ToList();
             if (oriented.Count > 0)
             {
-                yield return Claim(plain, $"whitened or context-oriented below plain SVD at {plain.Setting}", oriented.Min(entry => entry.Perplexity) < plain.Perplexity, [plain, .. oriented]);
+                yield return Claim(plain, $"whitened or context-oriented better than plain SVD at {plain.Setting}", oriented.Any(entry => entry.IsBetterThan(plain)), [plain, .. oriented]);
             }
         }
 
@@ -33,7 +33,7 @@ internal static class LeaderboardClaims
         {
             if (entries.FirstOrDefault(entry => entry.Allocation == "predicted" && entry.Method == uniform.Method && entry.Setting == uniform.Setting) is { } allocated)
             {
-                yield return Claim(uniform, $"{uniform.Method} at {uniform.Setting}: allocated ranks below uniform ones in no more bytes", allocated.Perplexity < uniform.Perplexity && allocated.Bytes <= uniform.Bytes, [uniform, allocated]);
+                yield return Claim(uniform, $"{uniform.Method} at {uniform.Setting}: allocated ranks better than uniform ones in no more bytes", allocated.IsBetterThan(uniform) && allocated.Bytes <= uniform.Bytes, [uniform, allocated]);
             }
         }
     }
@@ -44,7 +44,7 @@ internal static class LeaderboardClaims
         {
             if (entries.FirstOrDefault(entry => entry.Allocation == "none" && entry.Method == mixed.Method && mixed.Setting == Leaderboard.Mixed(entry.Setting)) is { } alike)
             {
-                yield return Claim(alike, $"{alike.Method} at {alike.Setting}: allocated bits below the same for all in no more bytes", mixed.Perplexity < alike.Perplexity && mixed.Bytes <= alike.Bytes, [alike, mixed]);
+                yield return Claim(alike, $"{alike.Method} at {alike.Setting}: allocated bits below the same for all in no more bytes", mixed.Quality < alike.Quality && mixed.Bytes <= alike.Bytes, [alike, mixed]);
             }
         }
     }
@@ -55,7 +55,7 @@ internal static class LeaderboardClaims
         {
             if (entries.FirstOrDefault(entry => entry.Setting == stack.Setting && entry.Method == LeaderboardMethods.Nearest) is { } nearest)
             {
-                yield return Claim(stack, $"BitStack below rounding to nearest in the bytes of {stack.Setting}", stack.Perplexity < nearest.Perplexity, [nearest, stack]);
+                yield return Claim(stack, $"BitStack below rounding to nearest in the bytes of {stack.Setting}", stack.Quality < nearest.Quality, [nearest, stack]);
             }
         }
     }
@@ -63,7 +63,7 @@ internal static class LeaderboardClaims
     private static IEnumerable<LeaderboardClaim> Quantisation(IReadOnlyList<LeaderboardEntry> entries)
     {
         var original = entries.First(entry => entry.Method == "original");
-        if (entries.FirstOrDefault(entry => entry is { Method: LeaderboardMethods.Nearest, Setting: "4 bit" }) is not { } nearest)
+        if (entries.FirstOrDefault(entry => entry is { Method: LeaderboardMethods.Nearest, Setting: "4 bit" }) is not { HigherIsBetter: false } nearest)
         {
             yield break;
         }
@@ -71,13 +71,13 @@ internal static class LeaderboardClaims
         // Rows of the small model hold two groups; it is not claimed of that one.
         if (nearest.Model.StartsWith(LargeModel, StringComparison.Ordinal))
         {
-            yield return Claim(nearest, "4-bit rounding to nearest in groups of 32 costs at most 2 %", nearest.Perplexity <= original.Perplexity * (1 + NearestLoss), [original, nearest]);
+            yield return Claim(nearest, "4-bit rounding to nearest in groups of 32 costs at most 2 %", nearest.Quality <= original.Quality * (1 + NearestLoss), [original, nearest]);
         }
 
         var rivals = entries.Where(entry => entry.Setting == "4 bit" && entry.Method != nearest.Method && entry.Bits <= nearest.Bits).ToList();
-        if (rivals.MinBy(entry => entry.Perplexity) is { } best)
+        if (rivals.MinBy(entry => entry.Quality) is { } best)
         {
-            yield return Claim(nearest, "the best 4-bit method, in no more bits, loses at most half of what rounding to nearest loses", best.Perplexity - original.Perplexity <= (nearest.Perplexity - original.Perplexity) / 2, [original, nearest, best]);
+            yield return Claim(nearest, "the best 4-bit method, in no more bits, loses at most half of what rounding to nearest loses", best.Quality - original.Quality <= (nearest.Quality - original.Quality) / 2, [original, nearest, best]);
         }
 
         foreach (string setting in new[] { "3 bit", "2 bit" })
@@ -86,12 +86,12 @@ internal static class LeaderboardClaims
             foreach (var entry in few)
             {
                 double rival = At(entries, LeaderboardMethods.Nearest, entry.Bits);
-                yield return Claim(entry, $"{entry.Method} at {setting} below rounding to nearest at equal true bits", entry.Perplexity < rival, [entry], $"{LeaderboardMethods.Nearest} at {Number(entry.Bits)} bits {Number(rival)}");
+                yield return Claim(entry, $"{entry.Method} at {setting} below rounding to nearest at equal true bits", entry.Quality < rival, [entry], $"{LeaderboardMethods.Nearest} at {Number(entry.Bits)} bits {Number(rival)}");
             }
 
             if (few.Count > 0 && entries.Any(entry => entry.Method == LeaderboardMethods.Gptq))
             {
-                var winners = few.Where(entry => entry.Perplexity < At(entries, LeaderboardMethods.Gptq, entry.Bits)).ToList();
+                var winners = few.Where(entry => entry.Quality < At(entries, LeaderboardMethods.Gptq, entry.Bits)).ToList();
                 yield return Claim(few[0], $"at {setting} one of {string.Join(", ", few.Select(entry => entry.Method))} below GPTQ at equal true bits", winners.Count > 0, few, $"{LeaderboardMethods.Gptq} at {Number(few[0].Bits)} bits {Number(At(entries, LeaderboardMethods.Gptq, few[0].Bits))}");
             }
         }
@@ -103,18 +103,18 @@ internal static class LeaderboardClaims
         var points = entries.Where(entry => entry.Method == method && entry.Allocation == "none").OrderBy(entry => Math.Abs(entry.Bits - bits)).Take(2).OrderBy(entry => entry.Bits).ToList();
         if (points.Count < 2)
         {
-            return points.Count == 1 ? points[0].Perplexity : double.NaN;
+            return points.Count == 1 ? points[0].Quality : double.NaN;
         }
 
         double share = (bits - points[0].Bits) / (points[1].Bits - points[0].Bits);
-        return Math.Exp(Math.Log(points[0].Perplexity) + (share * (Math.Log(points[1].Perplexity) - Math.Log(points[0].Perplexity))));
+        return Math.Exp(Math.Log(points[0].Quality) + (share * (Math.Log(points[1].Quality) - Math.Log(points[0].Quality))));
     }
 
     private static LeaderboardClaim Claim(LeaderboardEntry about, string text, bool holds, IEnumerable<LeaderboardEntry> entries, string? more = null) => new(
         about.Model,
         text,
         holds,
-        string.Join(", ", entries.Select(entry => $"{entry.Method}{(entry.Allocation == "none" ? "" : " " + entry.Allocation)} {Number(entry.Perplexity)}").Append(more).OfType<string>()));
+        string.Join(", ", entries.Select(entry => $"{entry.Method}{(entry.Allocation == "none" ? "" : " " + entry.Allocation)} {Number(entry.Quality)}").Append(more).OfType<string>()));
 
-    private static string Number(double value) => value.ToString(value < 1000 ? "0.00" : "0", CultureInfo.InvariantCulture);
+    private static string Number(double value) => value.ToString(value < 1 ? "0.000" : value < 1000 ? "0.00" : "0", CultureInfo.InvariantCulture);
 }

@@ -7,11 +7,17 @@ namespace PipelineDsl.Benchmarks;
 /// <param name="Setting">The share of the linear layers' bytes that was asked for, or the bits.</param>
 /// <param name="Bytes">Bytes of the linear layers.</param>
 /// <param name="Share">These bytes over the original ones.</param>
-/// <param name="Perplexity">On the test text.</param>
-internal sealed record LeaderboardEntry(string Model, string Method, string Allocation, string Setting, long Bytes, double Share, double Perplexity)
+/// <param name="Quality">Perplexity on the test text, or accuracy on the test images.</param>
+internal sealed record LeaderboardEntry(string Model, string Method, string Allocation, string Setting, long Bytes, double Share, double Quality)
 {
     /// <summary>True bits a weight of the linear layers, everything that is stored counted.</summary>
     public double Bits => 32 * Share;
+
+    /// <summary>Whether <see cref="Quality"/> is an accuracy.</summary>
+    public bool HigherIsBetter { get; init; }
+
+    /// <summary>Whether the model is better here than in another entry.</summary>
+    public bool IsBetterThan(LeaderboardEntry other) => HigherIsBetter ? Quality > other.Quality : Quality < other.Quality;
 
     /// <summary>The line of the plot that the entry is a point of.</summary>
     public string Series => Allocation == "none" ? Method : $"{Method}, {Allocation}";

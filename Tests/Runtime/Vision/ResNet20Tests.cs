@@ -1,16 +1,12 @@
 using PipelineDsl.Runtime.Artifacts;
-using PipelineDsl.Runtime.Formats.Safetensors;
 using PipelineDsl.Runtime.Tests.Engine;
 using PipelineDsl.Runtime.Tests.Stories;
-
-using static TorchSharp.torch;
 
 namespace PipelineDsl.Runtime.Tests.Vision;
 
 /// <summary>What factored convolutions cost a real network, through the engine that the build uses.</summary>
 public sealed class ResNet20Tests(ITestOutputHelper output)
 {
-    private const int RecordBytes = 3073;
     private const string Convolutions = "layer*.**.conv*";
 
     [Fact]
@@ -18,8 +14,8 @@ public sealed class ResNet20Tests(ITestOutputHelper output)
     {
         string weights = Data("cifar10-resnet/resnet20.safetensors");
         using var project = new TwoLayersProject();
-        WriteImages(Data("cifar10-sample/train.bin"), project.In("train.safetensors"));
-        WriteImages(Data("cifar10-sample/test.bin"), project.In("test.safetensors"));
+        CifarImages.Write(Data("cifar10-sample/train.bin"), project.In("train.safetensors"));
+        CifarImages.Write(Data("cifar10-sample/test.bin"), project.In("test.safetensors"));
 
         var plain = Compress(project, weights, new Decompose { KeepRatio = 0.6 });
         var whitened = Compress(project, weights, new Decompose { KeepRatio = 0.6, Orientation = Orientation.Whitened });
@@ -47,17 +43,5 @@ public sealed class ResNet20Tests(ITestOutputHelper output)
         string path = StoryFiles.Large(relativePath);
         Assert.SkipUnless(File.Exists(path), $"'{relativePath}' is not in the data folder");
         return path;
-    }
-
-    /// <summary>CIFAR-10's binary layout as normalised tensors.</summary>
-    private static void WriteImages(string source, string path)
-    {
-        using var scope = NewDisposeScope();
-        byte[] bytes = File.ReadAllBytes(source);
-        var records = tensor(bytes, dtype: uint8).reshape(-1, RecordBytes);
-        var images = records.narrow(1, 1, RecordBytes - 1).to(float32).reshape(-1, 3, 32, 32) / 255;
-        var mean = tensor([0.485f, 0.456f, 0.406f]).reshape(3, 1, 1);
-        var deviation = tensor([0.229f, 0.224f, 0.225f]).reshape(3, 1, 1);
-        SafetensorsWriter.Write(path, new Dictionary<string, Tensor> { ["input"] = (images - mean) / deviation, ["target"] = records.select(1, 0).to(int64) });
     }
 }
