@@ -88,7 +88,13 @@ public static partial class PeftFolder
             }
         }
 
-        return new(config, parts.ToDictionary(module => module.Key, module => config.Type == PeftType.Lora ? Lora(module.Key, module.Value) : new MissTensors(module.Value.Values.Single()), StringComparer.Ordinal), saved);
+        var modules = new SortedDictionary<string, PeftTensors>(StringComparer.Ordinal);
+        foreach (var (module, tensors) in parts)
+        {
+            modules.Add(module, config.Type == PeftType.Lora ? Lora(module, tensors) : new MissTensors(tensors.Values.Single()));
+        }
+
+        return new(config, modules, saved);
     }
 
     private static LoraTensors Lora(string module, Dictionary<string, Tensor> parts)
