@@ -150,7 +150,7 @@ public sealed class PeftFolderTests : IDisposable
     [InlineData("target_modules", "\"(q\"", "Not enough )'s")]
     [InlineData("rank_pattern", "{\"v\": 4}", "'v' matches no module")]
     [InlineData("rank_pattern", "{\"q\": 0}", "must be positive")]
-    [InlineData("alpha_pattern", "{\"q\": \"8\"}", "'alpha_pattern' is {\"q\": \"8\"}")]
+    [InlineData("alpha_pattern", "{\"q\": \"8\"}", "'alpha_pattern' is {\"q\":\"8\"}")]
     [InlineData("modules_to_save", "[\"head\"]", "module 'head' of 'modules_to_save' has no tensors")]
     [InlineData("use_dora", "true", "has no magnitude vector")]
     [InlineData("lora_bias", "true", "'lora_bias' is true, which is not supported")]
@@ -305,7 +305,7 @@ public sealed class PeftFolderTests : IDisposable
         using var scope = NewDisposeScope();
         var rslora = Config() with { UseRsLora = true, RankPattern = [("q", 2)] };
         Conversion(rslora, Config()).ShouldContain("rsLoRA");
-        Conversion(Config() with { UseRsLora = true, RankPattern = [] , AlphaPattern = [("q", 1)] }, Config()).ShouldContain("rsLoRA");
+        Conversion(Config() with { UseRsLora = true, RankPattern = [], AlphaPattern = [("q", 1)] }, Config()).ShouldContain("rsLoRA");
         Conversion(Config(), Config() with { Alpha = 9 }).ShouldContain("differs in scaling");
         var bat = new PeftConfig { Type = PeftType.Miss, Rank = 2, Initialization = PeftConfig.BatInitialization, Targets = PeftTargets.Named("q") };
         using var block = new PeftAdapter(bat, new Dictionary<string, PeftTensors> { ["q"] = new MissTensors(zeros(2, 2, 2)) }, new Dictionary<string, Tensor>());
