@@ -10,7 +10,8 @@ public sealed class RecipeParser
 {
     private const string Owner = "the recipe";
 
-    private static readonly string[] Keys = ["recipe", "version", "model", "weights", "tokenizer", "seed", "budget", "allocate", "calibrate", "evaluate", "export", "extends", "steps"];
+    /// <summary>The keys of a recipe.</summary>
+    internal static readonly string[] Keys = ["recipe", "version", "model", "weights", "tokenizer", "seed", "budget", "allocate", "calibrate", "evaluate", "export", "extends", "steps"];
 
     private readonly List<RecipeDiagnostic> diagnostics = [];
     private readonly SourceSpan start;
