@@ -1,5 +1,7 @@
 using System;
+using System.Collections.Generic;
 using System.Globalization;
+using System.Linq;
 using PipelineDsl.Diagnostics;
 
 namespace PipelineDsl.Recipes;
@@ -13,6 +15,9 @@ public sealed record Budget(double Amount, BudgetUnit Unit, string Text, SourceS
 {
     /// <summary>What a budget's text may be, for messages.</summary>
     public const string Forms = "a size such as '600 KB' (B, KB, MB, GB; 1 KB = 1024 bytes), a share of the layers' bytes such as '60%', or bits a weight such as '2.5 bpw'";
+
+    /// <summary>The largest budget in bits a weight: no weight has more.</summary>
+    internal const int MaxBitsPerWeight = 64;
 
     private static readonly (string Suffix, double Factor, BudgetUnit Unit)[] Units =
     [
@@ -31,13 +36,16 @@ public sealed record Budget(double Amount, BudgetUnit Unit, string Text, SourceS
                 string digits = trimmed.Substring(0, trimmed.Length - suffix.Length).TrimEnd();
                 bool isNumber = double.TryParse(digits, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double number);
                 double amount = number * factor;
-                bool inside = amount > 0 && amount <= (unit == BudgetUnit.Share ? 1 : unit == BudgetUnit.BitsPerWeight ? 64 : long.MaxValue / 2);
+                bool inside = amount > 0 && amount <= (unit == BudgetUnit.Share ? 1 : unit == BudgetUnit.BitsPerWeight ? MaxBitsPerWeight : long.MaxValue / 2);
                 return isNumber && inside ? new(amount, unit, trimmed, span) : null;
             }
         }
 
         return null;
     }
+
+    /// <summary>What a budget of this unit may end in.</summary>
+    internal static IEnumerable<string> Suffixes(BudgetUnit unit) => Units.Where(known => known.Unit == unit).Select(known => known.Suffix);
 
     /// <summary>The largest number of bytes of all tensors of the artifact.</summary>
     /// <param name="layerBytes">Bytes of the original weights of the layers that get steps.</param>

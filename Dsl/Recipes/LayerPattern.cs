@@ -18,6 +18,9 @@ public sealed class LayerPattern
 
     private const int MaxLength = 1000;
 
+    /// <summary>No empty segment, as a regular expression; whether braces close is beyond one.</summary>
+    internal const string SegmentsPattern = @"^[^.]+(?:\.[^.]+)*$";
+
     /// <summary>Understands a pattern.</summary>
     /// <exception cref="FormatException">Braces that do not close, or an empty segment.</exception>
     public LayerPattern(string text)

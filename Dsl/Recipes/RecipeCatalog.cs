@@ -8,6 +8,9 @@ namespace PipelineDsl.Recipes;
 /// <summary>The words of a recipe that are no steps, read off their attribute classes as <see cref="StepCatalog"/> reads the steps.</summary>
 public static class RecipeCatalog
 {
+    /// <summary>What <see cref="CheckName"/> accepts, as a regular expression.</summary>
+    internal const string NamePattern = "^[a-zA-Z0-9_-]{1,100}$";
+
     private const int MaxNameLength = 100;
 
     /// <summary>The settings of a recipe itself: <c>weights</c>, <c>tokenizer</c>, <c>seed</c>, <c>budget</c>, <c>allocate</c>, <c>export</c>.</summary>

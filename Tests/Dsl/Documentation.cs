@@ -43,6 +43,20 @@ internal static partial class Documentation
         text[from..to].ShouldBe(expected, $"'{name}' of {page} is out of date; run the test with {Update}=1");
     }
 
+    /// <summary>Compares a whole page with what it should be; rewrites it on request.</summary>
+    public static void CheckFile(string page, string expected)
+    {
+        using var turn = Pages.EnterScope();
+        string path = File("docs", page);
+        if (Environment.GetEnvironmentVariable(Update) == "1")
+        {
+            System.IO.File.WriteAllText(path, expected);
+            return;
+        }
+
+        System.IO.File.ReadAllText(path).ReplaceLineEndings("\n").ShouldBe(expected, $"{page} is out of date; run the test with {Update}=1");
+    }
+
     private static string Markdown(XNode node) => node switch
     {
         XText text => text.Value,

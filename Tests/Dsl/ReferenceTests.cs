@@ -2,10 +2,11 @@ using System.Globalization;
 using System.Text;
 using System.Xml.Linq;
 using PipelineDsl.Recipes;
+using PipelineDsl.Recipes.Schema;
 
 namespace PipelineDsl.Dsl.Tests;
 
-/// <summary>Keeps <c>docs/reference.md</c> true.</summary>
+/// <summary>Keeps <c>docs/reference.md</c> and <c>docs/recipe.schema.json</c> true.</summary>
 public sealed class ReferenceTests
 {
     [Fact]
@@ -34,6 +35,23 @@ public sealed class ReferenceTests
     public void Formats_of_export_are_described_as_they_are() =>
         Documentation.CheckSection("reference.md", "export", "| format | C# | meaning |\n|---|---|---|\n" + string.Concat(Enum.GetNames<ExportFormats>().Select(name =>
             $"| `{SettingDescriptor.Format(Enum.Parse<ExportFormats>(name))}` | `{nameof(ExportFormats)}.{name}` | {Documentation.Summary($"F:{typeof(ExportFormats).FullName}.{name}")} |\n")));
+
+    [Fact]
+    public void The_schema_for_editors_is_the_language_as_it_is() => Documentation.CheckFile("recipe.schema.json", RecipeSchema.Write(Documentation.Summary));
+
+    [Fact]
+    public void Sample_recipes_name_the_schema_that_editors_check_them_with()
+    {
+        string[] recipes = Directory.GetFiles(Documentation.File("Samples"), "*.recipe.yaml", SearchOption.AllDirectories);
+        recipes.ShouldNotBeEmpty();
+        foreach (string recipe in recipes.Where(file => !file.Contains($"{Path.DirectorySeparatorChar}bin{Path.DirectorySeparatorChar}", StringComparison.Ordinal)))
+        {
+            const string modeline = "# yaml-language-server: $schema=";
+            string first = File.ReadLines(recipe).First();
+            first.ShouldStartWith(modeline, customMessage: recipe);
+            Path.GetFullPath(Path.Combine(Path.GetDirectoryName(recipe)!, first[modeline.Length..])).ShouldBe(Documentation.File("docs", "recipe.schema.json"));
+        }
+    }
 
     [Fact]
     public void Settings_of_a_recipe_have_a_row() =>

@@ -8,7 +8,7 @@ namespace PipelineDsl.Recipes.Parsing;
 /// <summary>Reads <c>steps:</c>, a list of entries with <c>match</c> and the steps for what it matches.</summary>
 internal sealed class StepsReader(Action<RecipeDiagnostic> report)
 {
-    private const string Match = "match";
+    public const string Match = "match";
 
     public List<Rule> Read(YamlNode node)
     {
