@@ -37,6 +37,14 @@ internal sealed class ModelIndex
         return near is null ? null : classes[near];
     }
 
+    /// <summary>The one class that no other holds, where there is one: a recipe that names no model means it.</summary>
+    public ModuleClass? Only()
+    {
+        var held = new HashSet<string>(Classes.SelectMany(type => ReachedBy(type).Where(name => name != type.FullName)), StringComparer.Ordinal);
+        var roots = Classes.Where(type => !held.Contains(type.FullName)).Take(2).ToList();
+        return roots.Count == 1 ? roots[0] : null;
+    }
+
     private (ModelTree Tree, IReadOnlyCollection<string> Reached) Join(ModuleClass model)
     {
         if (!trees.TryGetValue(model.FullName, out var joined))

@@ -99,7 +99,7 @@ internal sealed class ProjectBinder
             return null;
         }
 
-        if (model.CreationProblem is { } problem)
+        if (recipe is not null && model.CreationProblem is { } problem)
         {
             Report(new(DiagnosticIds.ModelNotCreatable, Severity.Error, $"'{model.FullName}' is the model of recipe '{name}' and cannot be created: {problem}", model.Span));
         }
@@ -131,7 +131,7 @@ internal sealed class ProjectBinder
 
         if (owner.Model is not { } written)
         {
-            return null;
+            return Probable(byName);
         }
 
         if (models.Find(written.Text) is { } model)
@@ -152,7 +152,14 @@ internal sealed class ProjectBinder
             report(new(DiagnosticIds.UnknownModel, Severity.Error, $"there is no model '{written.Text}' in the project{hint}", written.Span));
         }
 
-        return near;
+        return near ?? Probable(byName);
+    }
+
+    /// <summary>The model of a recipe that names none: that of all other recipes, or the only one there is.</summary>
+    private ModuleClass? Probable(Dictionary<string, ParsedRecipe> byName)
+    {
+        var named = byName.Values.Select(recipe => recipe.Draft.Model).OfType<WrittenText>().Select(name => models.Find(name.Text)).OfType<ModuleClass>().Distinct().Take(2).ToList();
+        return named.Count switch { 0 => models.Only(), 1 => named[0], _ => null };
     }
 
     /// <summary>Steps that no recipe reads are probably a mistake, unless a recipe's model may hold more than the source shows.</summary>

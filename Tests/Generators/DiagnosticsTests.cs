@@ -34,6 +34,26 @@ public sealed class DiagnosticsTests
         result.File("Stories.TinyPipeline.g.cs").ShouldNotContain("PipelineEntry");
     }
 
+    [Theory]
+    [InlineData("", "PDSL1001: the recipe is empty")]
+    [InlineData("recipe: tiny\nweights: w\nsteps:\n  - match: lm_head\n    keep:\n", "PDSL1005: the recipe has no 'model'")]
+    [InlineData("recipe: tiny\nmodel: Quite.Another\nweights: w\nsteps:\n  - match: lm_head\n    keep:\n", "PDSL1013: there is no model 'Quite.Another'")]
+    public void A_recipe_without_a_model_is_one_error_and_the_code_that_loads_it_compiles(string text, string expected)
+    {
+        var result = EmissionTests.Tiny().Recipe("tiny.recipe.yaml", text).Run();
+        result.Diagnostics.ShouldHaveSingleItem().ShouldContain(expected);
+        result.CompilerProblems.ShouldBeEmpty();
+        result.File("Stories.TinyPipeline.g.cs").ShouldNotContain("PipelineEntry");
+    }
+
+    [Fact]
+    public void A_recipe_without_a_model_means_the_model_of_the_others_and_none_where_that_is_open()
+    {
+        var run = EmissionTests.Tiny().Source("Mlp.cs", Models.Mlp).Recipe("tiny.recipe.yaml", "").Recipe("other.recipe.yaml", Models.Tiny.Replace("recipe: tiny", "recipe: other"));
+        run.Run().Files.Keys.ShouldNotContain("Stories.TinyPipeline.g.cs");
+        run.Source("Mlp.cs", "namespace Digits;").Run().Files.Keys.ShouldContain("Stories.TinyPipeline.g.cs");
+    }
+
     [Fact]
     public void A_stub_keeps_the_shape_of_the_pipeline() =>
         Snapshot.Check(EmissionTests.Tiny().Recipe("tiny.recipe.yaml", Models.Tiny.Replace("rank: 8", "rank: 96")).Run().File("Stories.TinyPipeline.g.cs"));

@@ -87,7 +87,7 @@ public sealed class ModelReadingTests
     [InlineData("public class M() : Module<Tensor, Tensor>(\"M\") { public required int X { get; set; } public override Tensor forward(Tensor x) => x; }", "M", "it has required members")]
     public void A_model_that_cannot_be_created_is_an_error_without_follow_on_errors(string source, string model, string part)
     {
-        var result = new GeneratorRun().Source("M.cs", "using static TorchSharp.torch; using static TorchSharp.torch.nn;\n" + source).Recipe("m.recipe.yaml", $"recipe: m\nmodel: {model}\nweights: w\nsteps: []\n").Run();
+        var result = new GeneratorRun().Source("M.cs", "using static TorchSharp.torch; using static TorchSharp.torch.nn;\n" + WithLayer(source)).Recipe("m.recipe.yaml", KeepLayer(model)).Run();
         result.Diagnostics.ShouldHaveSingleItem().ShouldContain("PDSL0002");
         result.Diagnostics[0].ShouldContain(part);
         result.CompilerProblems.ShouldBeEmpty();
@@ -100,16 +100,20 @@ public sealed class ModelReadingTests
     public void A_nested_model_gets_its_loader_inside_or_as_an_extension(string head, bool inside)
     {
         string source = $"using static TorchSharp.torch; using static TorchSharp.torch.nn;\n{head} M() : Module<Tensor, Tensor>(\"M\") {{ public override Tensor forward(Tensor x) => x; }} }} class Use {{ object F() => Outer.M.LoadM(); }}";
-        var result = new GeneratorRun().Source("M.cs", source).Recipe("m.recipe.yaml", "recipe: m\nmodel: Outer.M\nweights: w\nsteps: []\n").Run();
+        var result = new GeneratorRun().Source("M.cs", WithLayer(source)).Recipe("m.recipe.yaml", KeepLayer("Outer.M")).Run();
         result.Diagnostics.ShouldBeEmpty();
         result.CompilerProblems.ShouldBeEmpty();
         result.File("MPipeline.g.cs").Contains("extension(global::Outer.M)").ShouldBe(!inside);
     }
 
+    private static string WithLayer(string source) => source.Replace("public override Tensor forward", "public readonly TorchSharp.Modules.Linear a = Linear(3, 4); public override Tensor forward");
+
+    private static string KeepLayer(string model) => $"recipe: m\nmodel: {model}\nweights: w\nsteps:\n  - match: a\n    keep:\n";
+
     private static string Describe(string source, string model)
     {
         var run = new GeneratorRun().Source("M.cs", source).Recipe("m.recipe.yaml", $"recipe: m\nmodel: {model}\nweights: w\nsteps: []\n").Run();
-        run.Diagnostics.ShouldBeEmpty();
+        run.Diagnostics.ShouldHaveSingleItem().ShouldContain("PDSL1005: 'steps' is an empty list");
         var bound = (BoundProject)run.Raw.TrackedSteps[PipelineStepNames.BoundProject].Single().Outputs.Single().Value;
         return string.Join("; ", bound.Pipelines.Single().Tree.Members.Select(member => $"{member.Path} {member.TypeName} {member.Kind?.ToString() ?? "?"}{(member.Shape is { } shape ? $" {shape.Rows}x{shape.Columns}" : "")}"));
     }

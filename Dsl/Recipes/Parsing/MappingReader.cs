@@ -111,7 +111,8 @@ internal sealed class MappingReader
         return null;
     }
 
-    private bool TryRead(SettingDescriptor setting, YamlNode node, out object value)
+    /// <summary>Understands the value of a setting, or reports what is wrong with it.</summary>
+    public bool TryRead(SettingDescriptor setting, YamlNode node, out object value)
     {
         value = setting.Default;
         if (TextOf(setting.Name, node) is not { } written)

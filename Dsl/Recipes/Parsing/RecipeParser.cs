@@ -72,6 +72,10 @@ public sealed class RecipeParser
         {
             reader.RequiredText("steps", Owner, "'steps:' with what to do to which layers", span);
         }
+        else if (alone && steps is YamlSequence { Items.Count: 0 })
+        {
+            Report(DiagnosticIds.MissingSetting, "'steps' is an empty list; add an entry '- match: <layers>' with a step below it", steps.Span);
+        }
 
         return new()
         {
@@ -115,10 +119,10 @@ public sealed class RecipeParser
         return budget;
     }
 
-    private (object Value, SourceSpan Span)? ReadSetting(MappingReader reader, string property)
+    private static (object Value, SourceSpan Span)? ReadSetting(MappingReader reader, string property)
     {
         var setting = SettingOf(property);
-        return reader.Text(setting.Name) is { } written && ReadValue(setting, written) is { } value ? (value, written.Span) : null;
+        return reader.Find(setting.Name) is { } node && reader.TryRead(setting, node, out object value) ? (value, node.Span) : null;
     }
 
     private object? ReadValue(SettingDescriptor setting, WrittenText written)

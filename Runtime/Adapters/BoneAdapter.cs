@@ -1,0 +1,47 @@
+using TorchSharp;
+
+using static TorchSharp.torch;
+
+namespace PipelineDsl.Runtime.Adapters;
+
+/// <summary>W + the block's transpose, repeated along the inputs: the shards are summed before they meet the block.</summary>
+/// <param name="baseWeight">[units, inputs].</param>
+/// <param name="block">[r, units or a divisor of them].</param>
+internal sealed class BoneAdapter(Tensor baseWeight, Tensor block) : Adapter(LayerOperation.Linear, baseWeight)
+{
+    private readonly Tensor block = block;
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<(string Name, Tensor Value)> Parameters => [("block", block)];
+
+    private long Width => block.shape[0];
+
+    private long Inputs => BaseWeight.shape[1];
+
+    /// <inheritdoc/>
+    private protected override Tensor Compute(Tensor x, Func<Tensor, Tensor> product)
+    {
+        var frozen = product(x);
+        long missing = (Width - (Inputs % Width)) % Width;
+        var padded = missing == 0 ? x : nn.functional.pad(x, [0, missing]);
+        var shards = padded.to(block.dtype).reshape([.. x.shape[..^1], -1, Width]).sum(dim: -2L);
+        return frozen + shards.matmul(Full()).to(frozen.dtype);
+    }
+
+    /// <inheritdoc/>
+    private protected override Tensor Combine(Tensor weight) => weight + Change();
+
+    /// <inheritdoc/>
+    private protected override Tensor Separate(Tensor merged) => merged - Change();
+
+    /// <inheritdoc/>
+    /// <remarks>A says which place in its shard an input has, and B is the block.</remarks>
+    private protected override LowRankDelta? LowRank() => new(Tiled(eye(Width, dtype: block.dtype, device: block.device)), Full().mT, 1);
+
+    private Tensor Change() => Tiled(Full().mT);
+
+    private Tensor Full() => block.repeat(1, BaseWeight.shape[0] / block.shape[1]);
+
+    /// <summary>A matrix of shard width beside itself, cut to the inputs.</summary>
+    private Tensor Tiled(Tensor shard) => shard.repeat(1, (Inputs + Width - 1) / Width).narrow(1, 0, Inputs);
+}
