@@ -128,9 +128,9 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
         {
             report(new(DiagnosticIds.MissingSetting, Severity.Error, "'allocate' says how a budget is spent and the recipe has none; add 'budget' or drop it", allocate.Span));
         }
-        else if (draft.Allocate is { Method: AllocationMethod.Measured } measured && merged.Calibrate is null)
+        else if (draft.Allocate is { } measured && measured.Method.IsMeasured() && merged.Calibrate is null)
         {
-            report(new(DiagnosticIds.MissingSetting, Severity.Error, "'allocate: measured' learns from calibration data and the recipe names none; add 'calibrate' with the data to use", measured.Span));
+            report(new(DiagnosticIds.MissingSetting, Severity.Error, $"'allocate: {SettingDescriptor.Format(measured.Method)}' learns from calibration data and the recipe names none; add 'calibrate' with the data to use", measured.Span));
         }
 
         if (draft.Budget is { } budget && merged.Rules.Count > 0 && !merged.Rules.Any(rule => rule.Steps.Any(step => step.Step.IsOpen)))

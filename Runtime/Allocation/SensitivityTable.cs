@@ -46,6 +46,25 @@ public sealed record SensitivityTable(double Baseline, IReadOnlyList<Sensitivity
         return low < 0 ? null : After(order, low);
     }
 
+    /// <summary>LoRD's search for a budget: <see cref="WithinLimit"/> with the least limit whose choices fit.</summary>
+    /// <param name="originalCosts">What each layer costs uncompressed.</param>
+    /// <param name="budget">The largest sum of costs.</param>
+    /// <returns>The candidate of each layer, −1 for uncompressed; null when not even the smallest candidates fit.</returns>
+    public IReadOnlyList<int>? LeastLimit(IReadOnlyList<long> originalCosts, long budget)
+    {
+        // A limit is open, so the next number above each loss is where a choice comes in.
+        double[] limits = [double.NegativeInfinity, .. Rows.SelectMany(row => row.Metrics).Where(double.IsFinite).Select(metric => double.BitIncrement((metric - Baseline) / Baseline)).Distinct().Order(), double.PositiveInfinity];
+        int low = -1;
+        int high = limits.Length;
+        while (high - low > 1)
+        {
+            int middle = (low + high) / 2;
+            (low, high) = Cost([.. WithinLimit(limits[middle])], originalCosts) <= budget ? (low, middle) : (middle, high);
+        }
+
+        return high == limits.Length ? null : WithinLimit(limits[high]);
+    }
+
     private int Smallest(IReadOnlyList<SensitivityRow> rows, double limit) => Enumerable.Range(0, rows.Min(row => row.Costs.Count))
         .Where(candidate => rows.All(row => (row.Metrics[candidate] - Baseline) / Baseline < limit))
         .OrderBy(candidate => rows.Sum(row => row.Costs[candidate]))

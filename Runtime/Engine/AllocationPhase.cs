@@ -17,6 +17,8 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
 
     private const int JudgedPlans = 8;
 
+    private const string LossAlone = "more calibration loss, alone";
+
     /// <summary>Makes the plan of the run final.</summary>
     /// <exception cref="PipelineException">PDSL3015: the budget is too small; PDSL1007: there is nothing to choose.</exception>
     public AllocationRecord Allocate(IReadOnlyList<LayerUnit> units, IReadOnlyDictionary<string, string> statistics, CancellationToken cancellation)
@@ -35,12 +37,12 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
             throw new PipelineException(DiagnosticIds.BudgetNotAttainable, $"the budget '{budget.Text}' ({total} bytes for all tensors) is not attainable: the smallest is {smallest} bytes, of which {stored} are not open to choice; raise it, or compress more layers", budget.Span);
         }
 
-        observer.Progress($"{run.Recipe.Name}: sharing {total - stored} bytes among {layers.Count} layers ({run.Recipe.Allocate.ToString().ToLowerInvariant()})");
+        observer.Progress($"{run.Recipe.Name}: sharing {total - stored} bytes among {layers.Count} layers ({SettingDescriptor.Format(run.Recipe.Allocate)})");
         var chosen = Choose(layers, total - stored, statistics, cancellation);
         run.Adopt(chosen.Plans.ToDictionary(plan => plan.Path));
         return new(
             budget.Text,
-            run.Recipe.Allocate.ToString().ToLowerInvariant(),
+            SettingDescriptor.Format(run.Recipe.Allocate),
             total,
             stored + chosen.Plans.Zip(units.Where(unit => LayerChoices.IsOpen(unit.Plan))).Sum(item => LayerChoices.Bytes(item.First, BiasBytes(item.Second))),
             smallest,
@@ -60,7 +62,9 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
         {
             AllocationMethod.Uniform => Shared(distortions, layers, shares.Uniform(bytes), [.. layers.Select(_ => "an equal share")], cancellation),
             AllocationMethod.Farms => Farms(distortions, shares, layers, bytes, cancellation),
-            AllocationMethod.Measured => Measured(distortions, layers, bytes, cancellation),
+            AllocationMethod.Measured => Measured(distortions, layers, (thin, table) => Summed(thin, table.Increases(), bytes, [.. thin.Select(_ => LossAlone)]), cancellation),
+            AllocationMethod.MostSensitiveFirst => Measured(distortions, layers, (thin, table) => Searched(thin, table, table.MostSensitiveFirst(Dearest(thin), bytes)), cancellation),
+            AllocationMethod.EqualLoss => Measured(distortions, layers, (thin, table) => Searched(thin, table, table.LeastLimit(Dearest(thin), bytes)), cancellation),
             _ => Predicted(distortions, layers, shares.Uniform(bytes), bytes, cancellation),
         };
         using var result = distortions.Try(layers, chosen.Plans, cancellation);
@@ -114,22 +118,36 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
         };
     }
 
-    private static Chosen Measured(LayerDistortions distortions, List<LayerChoices> every, long bytes, CancellationToken cancellation)
+    /// <summary>Chooses by what each choice of each layer alone adds to the loss. The measurements are in the cache, so that another way to choose takes none.</summary>
+    private static Chosen Measured(LayerDistortions distortions, List<LayerChoices> every, Func<List<LayerChoices>, SensitivityTable, Chosen> choose, CancellationToken cancellation)
     {
         List<LayerChoices> layers = [.. every.Select(layer => layer.ThinSettings(MeasuredChoices).Thin(MeasuredChoices, []))];
-        return Summed(layers, distortions.Measure(layers, cancellation).Increases(), bytes, [.. layers.Select(_ => "more calibration loss, alone")]);
+        return choose(layers, distortions.Measure(layers, cancellation));
     }
+
+    /// <summary>What a search of the table found; a layer without a candidate keeps its dearest choice.</summary>
+    private static Chosen Searched(List<LayerChoices> layers, SensitivityTable table, IReadOnlyList<int>? found)
+    {
+        int[] choices = [.. found!.Select((choice, i) => choice < 0 ? Enumerable.Range(0, layers[i].Choices.Count).MaxBy(at => layers[i].Choices[at].Cost) : choice)];
+        var increases = table.Increases();
+        return Explained(layers, increases, choices, [.. layers.Select(_ => LossAlone)], choices.Select((choice, i) => increases[i][choice]).Sum(), null);
+    }
+
+    private static long[] Dearest(List<LayerChoices> layers) => [.. layers.Select(layer => layer.Choices.Max(choice => choice.Cost))];
 
     private static Chosen Summed(List<LayerChoices> layers, IReadOnlyList<IReadOnlyList<double>> table, long bytes, IReadOnlyList<string> units)
     {
         var allocation = BudgetAllocator.Allocate(Options(layers, table), bytes);
-        return new(Plans(layers, allocation.Choices), allocation.Distortion, allocation.LowerBound, [.. allocation.Choices.Select((choice, i) => Explain(
+        return Explained(layers, table, allocation.Choices, units, allocation.Distortion, allocation.LowerBound);
+    }
+
+    private static Chosen Explained(List<LayerChoices> layers, IReadOnlyList<IReadOnlyList<double>> table, IReadOnlyList<int> choices, IReadOnlyList<string> units, double distortion, double? lowerBound) =>
+        new(Plans(layers, choices), distortion, lowerBound, [.. choices.Select((choice, i) => Explain(
             layers[i],
             table[i],
             choice,
             table[i][choice],
             string.Create(CultureInfo.InvariantCulture, $"{table[i][choice]:0.####} {units[i]}; {table[i][0]:0.####} at its smallest")))]);
-    }
 
     private Chosen Farms(LayerDistortions distortions, ShareAllocator shares, List<LayerChoices> layers, long bytes, CancellationToken cancellation)
     {

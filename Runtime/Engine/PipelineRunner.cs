@@ -70,7 +70,7 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
             clock.Finish("export");
         }
 
-        if (allocation is not null && recipe.Allocate == AllocationMethod.Measured)
+        if (allocation is not null && recipe.Allocate.IsMeasured())
         {
             allocation = allocation with { MeasuredDistortion = loss.Increase([.. solved.Layers.Values], cancellation) };
         }

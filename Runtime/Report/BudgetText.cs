@@ -35,6 +35,8 @@ internal static class BudgetText
             "predicted" when allocation.MeasuredDistortion is not null => "Ranks, bits and configurations were chosen so that the predicted loss of the model on the calibration data is least: each layer's share of energy given up, in the metric of its steps, times how much that loss answers to it with all layers compressed.",
             "predicted" => "Ranks, bits and configurations were chosen so that the sum over the layers of the share of energy given up, each in the metric of its layer's steps, is least. That compares layers by a proxy: equal shares need not hurt the model equally.",
             "measured" => "Ranks, bits and configurations were chosen so that the sum over the layers of what each, compressed alone, adds to the loss on the calibration data is least.",
+            "mostSensitiveFirst" => "Choices were dropped from the one that adds most to the loss on the calibration data, of each layer compressed alone, until the smallest that were left fitted (ASVD's search).",
+            "equalLoss" => "Every layer got its smallest choice within one limit on what it adds, compressed alone, to the loss on the calibration data; the limit is the least that fitted (LoRD's search).",
             "uniform" => "Every layer keeps the same share of its parameters, and all have the same bits, as far as these were left open.",
             _ => "Layers whose spectrum has a heavier tail keep more (FARMS); no data was looked at.",
         };

@@ -45,6 +45,28 @@ public sealed class SensitivityTableTests
     }
 
     [Fact]
+    public void The_least_limit_that_fits_a_budget_is_found()
+    {
+        long[] original = [8, 8, 8];
+        Table.LeastLimit(original, 5).ShouldBeNull();
+        Table.LeastLimit(original, 24)!.ShouldBe([-1, -1, -1]);
+        long last = 0;
+        for (long budget = 23; budget >= 6; budget--)
+        {
+            var found = Table.LeastLimit(original, budget)!;
+            long cost = found.Select((candidate, layer) => candidate < 0 ? original[layer] : Table.Rows[layer].Costs[candidate]).Sum();
+            cost.ShouldBeLessThanOrEqualTo(budget);
+            (last == 0 || cost <= last).ShouldBeTrue();
+            last = cost;
+
+            // Without the choice that harms most, the rest do not fit.
+            double worst = found.Select((candidate, layer) => candidate < 0 ? double.NegativeInfinity : (Table.Rows[layer].Metrics[candidate] - Table.Baseline) / Table.Baseline).Max();
+            var below = Table.WithinLimit(worst);
+            below.Select((candidate, layer) => candidate < 0 ? original[layer] : Table.Rows[layer].Costs[candidate]).Sum().ShouldBeGreaterThan(budget);
+        }
+    }
+
+    [Fact]
     public void A_table_is_measured_one_candidate_at_a_time()
     {
         var table = SensitivityTable.Measure(1, [("a", [1, 2]), ("b", [5])], (layer, candidate) => 1 + layer + (0.1 * candidate));

@@ -50,6 +50,8 @@ public sealed class BitsBudgetTests : IDisposable
     [Theory]
     [InlineData(AllocationMethod.Predicted)]
     [InlineData(AllocationMethod.Measured)]
+    [InlineData(AllocationMethod.MostSensitiveFirst)]
+    [InlineData(AllocationMethod.EqualLoss)]
     [InlineData(AllocationMethod.Uniform)]
     [InlineData(AllocationMethod.Farms)]
     public void Ranks_and_bits_share_one_budget_whatever_the_method(AllocationMethod method)

@@ -30,7 +30,7 @@ public sealed class BudgetTests : IDisposable
                 var manifest = project.NewRun(updateLock: true).Execute(new TwoLayersPipeline(Budgeted($"{bytes} B", method, steps))).Manifest;
                 manifest.Bytes.After.ShouldBeLessThanOrEqualTo(bytes);
                 manifest.Bytes.After.ShouldBe(manifest.Allocation!.PlannedBytes);
-                manifest.Allocation.Method.ShouldBe(method.ToString().ToLowerInvariant());
+                manifest.Allocation.Method.ShouldBe(SettingDescriptor.Format(method));
                 manifest.Allocation.Layers.Select(layer => layer.Path).ShouldBe(["first", "second", "twin"]);
             }
         }
