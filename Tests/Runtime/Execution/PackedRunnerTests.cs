@@ -87,13 +87,15 @@ public sealed class PackedRunnerTests
             set_num_threads(2);
             try
             {
-                Compare.SameBits(runner.forward(x), one).ShouldBeTrue();
+                // Without the kernel the tensor library multiplies, whose sums depend on its threads.
+                var two = runner.forward(x);
+                (Compare.SameBits(two, one) || !PackedRunner.IsSupported).ShouldBeTrue();
+                two.ShouldBeNear(one, 1e-5);
             }
             finally
             {
                 set_num_threads(1);
             }
-
         }
 
         foreach (long tokens in new[] { 1, 5, 40 })
