@@ -8,10 +8,10 @@ namespace PipelineDsl.Recipes;
 /// <summary>The words of a recipe that are no steps, read off their attribute classes as <see cref="StepCatalog"/> reads the steps.</summary>
 public static class RecipeCatalog
 {
-    /// <summary>What <see cref="CheckName"/> accepts, as a regular expression.</summary>
-    internal const string NamePattern = "^[a-zA-Z0-9_-]{1,100}$";
-
     private const int MaxNameLength = 100;
+
+    /// <summary>What <see cref="CheckName"/> accepts, as a regular expression.</summary>
+    internal static readonly string NamePattern = $"^[a-zA-Z0-9_-]{{1,{MaxNameLength}}}$";
 
     /// <summary>The settings of a recipe itself: <c>weights</c>, <c>tokenizer</c>, <c>seed</c>, <c>budget</c>, <c>allocate</c>, <c>export</c>.</summary>
     public static IReadOnlyList<SettingDescriptor> Recipe { get; } = SettingDescriptor.ReadFrom(new RecipeAttribute(""));

@@ -55,7 +55,7 @@ public static class RingMatrix
         [.. sizes.Select(size =>
         {
             using var scope = NewDisposeScope();
-            return eye(size, dtype: float64).div(rank).unsqueeze(-1).unsqueeze(-1).expand(size, size, rank, rank).contiguous().MoveToOuterDisposeScope();
+            return Unit(size, rank, float64, CPU).expand(size, size, rank, rank).contiguous().MoveToOuterDisposeScope();
         })];
 
     /// <summary>How far cores are from those of the identity: the sum of ‖A[:, :, r, r′] − I / R‖ over cores and places of the ring, a penalty that keeps a transform near the start.</summary>
@@ -66,8 +66,7 @@ public static class RingMatrix
         var distance = cores[0].new_zeros([]);
         foreach (var core in cores)
         {
-            var unit = eye(core.shape[0], dtype: core.dtype, device: core.device).div(core.shape[2]).unsqueeze(-1).unsqueeze(-1);
-            distance = distance + (core - unit).square().sum([0, 1]).sqrt().sum();
+            distance = distance + (core - Unit(core.shape[0], core.shape[2], core.dtype, core.device)).square().sum([0, 1]).sqrt().sum();
         }
 
         return distance.MoveToOuterDisposeScope();
@@ -92,6 +91,9 @@ public static class RingMatrix
         int[] proper = [.. best.Where(factor => factor > 1)];
         return proper.Length > 0 ? proper : [1];
     }
+
+    /// <summary>I / R for every place of the ring [size, size, 1, 1].</summary>
+    private static Tensor Unit(long size, long rank, ScalarType dtype, Device device) => eye(size, dtype: dtype, device: device).div(rank).unsqueeze(-1).unsqueeze(-1);
 
     private static double Spread(int a, int b, int c, double root) => Math.Abs(a - root) + Math.Abs(b - root) + Math.Abs(c - root);
 }

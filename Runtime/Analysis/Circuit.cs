@@ -28,13 +28,8 @@ public sealed record Circuit(Tensor Reading, Tensor Writing, double[] Values)
         MatrixChecks.RequireFinite(left, nameof(left));
         MatrixChecks.RequireFinite(right, nameof(right));
         using var scope = NewDisposeScope();
-        var (leftBasis, leftCore) = linalg.qr(left.detach().to(float64));
-        var (rightBasis, rightCore) = linalg.qr(right.detach().to(float64));
-        var (u, s, vt) = linalg.svd(leftCore.mm(rightCore.mT), fullMatrices: false);
-        var reading = leftBasis.mm(u);
-        var signs = SignGauge.Of(reading);
-        var writing = rightBasis.mm(vt.mT) * signs;
-        return new((reading * signs).MoveToOuterDisposeScope(), writing.MoveToOuterDisposeScope(), s.cpu().data<double>().ToArray());
+        var (reading, values, writing) = new FactorPair(left.detach(), right.detach().mT).SingularComponents();
+        return new(reading.MoveToOuterDisposeScope(), writing.MoveToOuterDisposeScope(), values.cpu().data<double>().ToArray());
     }
 
     /// <summary>‖M‖_F.</summary>

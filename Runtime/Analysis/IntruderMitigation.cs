@@ -66,14 +66,10 @@ public sealed record IntruderMitigation
 
         using var scope = NewDisposeScope();
         var update = ApplyExactly(baseWeight, adapter, scaling, findings);
-        var (left, leftCore) = linalg.qr(update.B / scaling);
-        var (right, rightCore) = linalg.qr(update.A.mT);
-        var (u, s, vt) = linalg.svd(leftCore.mm(rightCore.mT), fullMatrices: false);
-        long rank = Math.Min(adapter.A.shape[0], s.shape[0]);
-        var vectors = left.mm(u.narrow(1, 0, rank));
-        var signs = SignGauge.Of(vectors);
-        var root = s.narrow(0, 0, rank).sqrt();
-        return new FactorPair(vectors * (signs * root), (signs * root).unsqueeze(1) * vt.narrow(0, 0, rank).mm(right.mT)).MoveToOuterDisposeScope();
+        var (left, values, right) = (update with { B = update.B / scaling }).SingularComponents();
+        long rank = Math.Min(adapter.A.shape[0], values.shape[0]);
+        var root = values.narrow(0, 0, rank).sqrt();
+        return new FactorPair(left.narrow(1, 0, rank) * root, (right.narrow(1, 0, rank) * root).mT).MoveToOuterDisposeScope();
     }
 
     /// <summary>The control: the whole update scaled to the size that the edited one has, W0 + c (W − W0) with c = ‖W' − W0‖ / ‖W − W0‖.</summary>

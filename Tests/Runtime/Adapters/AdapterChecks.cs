@@ -7,6 +7,13 @@ namespace PipelineDsl.Runtime.Tests.Adapters;
 /// <summary>What holds for every adapter.</summary>
 internal static class AdapterChecks
 {
+    /// <summary>Normal numbers in float64.</summary>
+    public static Tensor Random(int seed, params long[] shape)
+    {
+        using var generator = new Generator((ulong)seed);
+        return randn(shape, dtype: float64, generator: generator);
+    }
+
     /// <summary>Writes values into trained parameters, in their order.</summary>
     public static Adapter With(this Adapter adapter, params Tensor[] values)
     {

@@ -111,9 +111,5 @@ public sealed class FloraTests
     /// <summary>An orthonormal basis of the columns of an unfolding.</summary>
     private static Tensor Basis(Tensor target, int axis) => linalg.svd(target.movedim([axis], [0]).flatten(1), fullMatrices: false).U;
 
-    private static Tensor Random(int seed, params long[] shape)
-    {
-        using var generator = new Generator((ulong)seed);
-        return randn(shape, dtype: float64, generator: generator);
-    }
+    private static Tensor Random(int seed, params long[] shape) => AdapterChecks.Random(seed, shape);
 }

@@ -167,9 +167,5 @@ public sealed class LoraTests
         Should.Throw<NotSupportedException>(() => new Lora { Rank = 2, Start = LoraStart.Pissa }.Attach(weight, LayerOperation.Lookup, 1)).Message.ShouldBe("Lora adapts linear layers only");
     }
 
-    private static Tensor Random(params long[] shape)
-    {
-        using var generator = new Generator((ulong)shape.Sum());
-        return randn(shape, dtype: float64, generator: generator);
-    }
+    private static Tensor Random(params long[] shape) => AdapterChecks.Random((int)shape.Sum(), shape);
 }

@@ -80,9 +80,5 @@ public sealed class SokaTests
         Should.Throw<ArgumentException>(() => new Soka { LeftColumns = 3 }.Attach(Random(12, 16), LayerOperation.Linear, 1)).Message.ShouldBe("3 does not divide the 16 inputs");
     }
 
-    private static Tensor Random(params long[] shape)
-    {
-        using var generator = new Generator((ulong)shape.Sum());
-        return randn(shape, dtype: float64, generator: generator);
-    }
+    private static Tensor Random(params long[] shape) => AdapterChecks.Random((int)shape.Sum(), shape);
 }

@@ -139,9 +139,5 @@ public sealed class TloraTests
         Should.Throw<ArgumentException>(() => new Tlora { Residual = TloraResidual.RingMatrix, InputShape = [18] }.Attach(Random(1, 24, 18), LayerOperation.Linear, 1)).Message.ShouldContain("as many factors");
     }
 
-    private static Tensor Random(int seed, params long[] shape)
-    {
-        using var generator = new Generator((ulong)seed);
-        return randn(shape, dtype: float64, generator: generator);
-    }
+    private static Tensor Random(int seed, params long[] shape) => AdapterChecks.Random(seed, shape);
 }
