@@ -33,7 +33,7 @@ public sealed record SensitivityTable(double Baseline, IReadOnlyList<Sensitivity
     public IReadOnlyList<int>? MostSensitiveFirst(IReadOnlyList<long> originalCosts, long budget)
     {
         var order = Rows.SelectMany((row, layer) => row.Metrics.Select((metric, candidate) => (Layer: layer, Candidate: candidate, Metric: metric)))
-            .OrderByDescending(cell => cell.Metric)
+            .OrderByDescending(cell => double.IsNaN(cell.Metric) ? double.PositiveInfinity : cell.Metric)
             .ToList();
         int low = -1;
         int high = order.Count + 1;
@@ -49,7 +49,7 @@ public sealed record SensitivityTable(double Baseline, IReadOnlyList<Sensitivity
     /// <summary>LoRD's search for a budget: <see cref="WithinLimit"/> with the least limit whose choices fit.</summary>
     /// <param name="originalCosts">What each layer costs uncompressed.</param>
     /// <param name="budget">The largest sum of costs.</param>
-    /// <returns>The candidate of each layer, −1 for uncompressed; null when not even the smallest candidates fit.</returns>
+    /// <returns>The candidate of each layer, −1 for uncompressed; null when not even the smallest candidates whose metric is finite fit.</returns>
     public IReadOnlyList<int>? LeastLimit(IReadOnlyList<long> originalCosts, long budget)
     {
         // A limit is open, so the next number above each loss is where a choice comes in.

@@ -126,9 +126,15 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
     }
 
     /// <summary>What a search of the table found; a layer without a candidate keeps its dearest choice.</summary>
-    private static Chosen Searched(List<LayerChoices> layers, SensitivityTable table, IReadOnlyList<int>? found)
+    /// <exception cref="PipelineException">PDSL3015: what fits makes the loss no number.</exception>
+    private Chosen Searched(List<LayerChoices> layers, SensitivityTable table, IReadOnlyList<int>? found)
     {
-        int[] choices = [.. found!.Select((choice, i) => choice < 0 ? Enumerable.Range(0, layers[i].Choices.Count).MaxBy(at => layers[i].Choices[at].Cost) : choice)];
+        if (found is null)
+        {
+            throw new PipelineException(DiagnosticIds.BudgetNotAttainable, $"the budget '{budget.Text}' is only met by choices that, alone, make the loss on the calibration data no number; raise it, or use 'allocate: predicted'", budget.Span);
+        }
+
+        int[] choices = [.. found.Select((choice, i) => choice < 0 ? Enumerable.Range(0, layers[i].Choices.Count).MaxBy(at => layers[i].Choices[at].Cost) : choice)];
         var increases = table.Increases();
         return Explained(layers, increases, choices, [.. layers.Select(_ => LossAlone)], choices.Select((choice, i) => increases[i][choice]).Sum(), null);
     }

@@ -67,6 +67,15 @@ public sealed class SensitivityTableTests
     }
 
     [Fact]
+    public void Choices_that_give_no_number_are_the_first_to_leave()
+    {
+        var broken = new SensitivityTable(10, [new("a", [2, 4], [double.NaN, 10.1]), new("b", [2, 4], [10.3, 10.2])]);
+        broken.MostSensitiveFirst([8, 8], 8).ShouldBe([1, 1]);
+        broken.LeastLimit([8, 8], 8).ShouldBe([1, 1]);
+        broken.LeastLimit([8, 8], 5).ShouldBeNull();
+    }
+
+    [Fact]
     public void A_table_is_measured_one_candidate_at_a_time()
     {
         var table = SensitivityTable.Measure(1, [("a", [1, 2]), ("b", [5])], (layer, candidate) => 1 + layer + (0.1 * candidate));
