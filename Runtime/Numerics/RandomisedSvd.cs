@@ -104,16 +104,17 @@ internal static class RandomisedSvd
         {
             using var scope = NewDisposeScope();
             var (compressed, error) = basis.Compress();
-            var (values, vectors) = SymmetricEigen.Descending(compressed);
-            var found = vectors.narrow(1, 0, rank);
-            leading = values.cpu().narrow(0, 0, rank).data<double>().ToArray();
+            // The bound below is computed from H itself in float64, so that the directions may come from H in the iteration's dtype, at little more than half the time.
+            var (ascending, columns) = linalg.eigh(compressed.to(basis.Vectors.dtype));
+            var (values, rotation) = (ascending.flip(0), columns.narrow(1, basis.Size - rank, rank).flip(1));
+            var found = rotation.to(float64);
+            leading = values.narrow(0, 0, rank).to(float64).cpu().data<double>().ToArray();
             residuals = (error.mm(found) * found).sum(dim: 0).cpu().data<double>().ToArray();
             inside = compressed.MoveToOuterDisposeScope();
             residual = error.MoveToOuterDisposeScope();
-            var rotation = found.to(basis.Vectors.dtype);
             Directions = basis.Vectors.mm(rotation).MoveToOuterDisposeScope();
             Opposite = basis.Opposite.mm(rotation).MoveToOuterDisposeScope();
-            double scale = values[block].item<double>();
+            double scale = values[block].to(float64).item<double>();
             if (scale <= 0 || (EstimatedExcess(0) > tolerance && !last))
             {
                 return false;
