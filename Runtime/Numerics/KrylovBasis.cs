@@ -38,7 +38,9 @@ internal sealed class KrylovBasis(Tensor matrix, Tensor start, Tensor probes)
 
         // What lies outside may be all but nothing, so its directions are made orthogonal to the basis once more.
         var block = first ? linalg.qr(matrix.mm(start)).Q : linalg.qr(Outside(linalg.qr(residual).Q)).Q;
-        var opposite = matrix.mT.mm(first ? cat([block, probes], 1) : block);
+
+        // Xᵀ M and not Mᵀ X: the product and what it leaves for the next one then lie as the kernels read them fastest.
+        var opposite = (first ? cat([block.mT, probes.mT], 0) : block.mT).mm(matrix).mT;
         var mapped = matrix.mm(opposite);
         if (first)
         {
@@ -59,7 +61,7 @@ internal sealed class KrylovBasis(Tensor matrix, Tensor start, Tensor probes)
     public Tensor ApplyOutside(Tensor x)
     {
         using var scope = NewDisposeScope();
-        return Outside(matrix.mm(matrix.mT.mm(x))).MoveToOuterDisposeScope();
+        return Outside(matrix.mm(x.mT.mm(matrix).mT)).MoveToOuterDisposeScope();
     }
 
     /// <summary>(I − K Kᵀ) A (I − K Kᵀ) Ω [m, s]; the caller owns it.</summary>

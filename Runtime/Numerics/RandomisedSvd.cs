@@ -41,7 +41,7 @@ internal static class RandomisedSvd
         double unit = fast ? Math.ScaleB(1, -24) : Math.ScaleB(1, -53);
         using var generator = new Generator((ulong)seed);
         int block = rank + Math.Max(8, rank / (fast ? 8 : 2));
-        var start = randn(matrix.shape[1], block, dtype: operand.dtype, generator: generator).to(matrix.device);
+        var start = randn(block, matrix.shape[1], dtype: operand.dtype, generator: generator).to(matrix.device).mT;
         var basis = new KrylovBasis(operand, start, OutsideProbe.Draw(operand, generator));
         var search = new Search(basis, energy, unit, rank, block);
         long largest = Math.Min((long)MostBlocks * block, Math.Min(matrix.shape[0], matrix.shape[1]) / 2);
