@@ -47,6 +47,9 @@ public sealed record Manifest
     /// <summary>How a budget was spent, or null when the recipe has none.</summary>
     public AllocationRecord? Allocation { get; init; }
 
+    /// <summary>How layers were trained, or null when the recipe trains none.</summary>
+    public TrainingRecord? Training { get; init; }
+
     /// <summary>Every compressed layer, by path.</summary>
     public required IReadOnlyList<LayerRecord> Layers { get; init; }
 

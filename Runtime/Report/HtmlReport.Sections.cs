@@ -43,6 +43,37 @@ public static partial class HtmlReport
 
     private static XElement Link(ReportLayer layer) => E("a.path", A("href", "#" + layer.Anchor), Dotted(layer));
 
+    private static IEnumerable<object?> Training(Manifest manifest)
+    {
+        if (manifest.Training is not { } training)
+        {
+            yield break;
+        }
+
+        foreach (string sentence in TrainingText.Sentences(training))
+        {
+            yield return E("p", sentence);
+        }
+
+        if (LossChart.IsDrawable(training))
+        {
+            yield return LossChart.Draw(training);
+        }
+
+        if (training.Validation.Count > 0)
+        {
+            yield return E("details.more",
+                E("summary", $"{Figures.Count(training.Validation.Count, "evaluation")} on held-out data"),
+                Table("Loss on held-out data", ["Step", "Loss", "Perplexity"], training.Validation.Select(point => (IReadOnlyList<object>)
+                    [Figures.Whole(point.Step), Figures.Metric(point.Loss), Figures.Metric(Math.Exp(point.Loss))])));
+        }
+
+        if (training.Adapter is { } adapter)
+        {
+            yield return Table("The adapter's files", ["File", "Size", "SHA-256"], adapter.Files.Select(file => (IReadOnlyList<object>)[file.Path, Figures.Bytes(file.Bytes), E("code", file.Sha256)]));
+        }
+    }
+
     private static IEnumerable<object?> Bytes(Manifest manifest, IReadOnlyList<ReportLayer> layers)
     {
         if (layers.Count + manifest.Kept.Count == 0)

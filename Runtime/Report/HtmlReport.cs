@@ -17,6 +17,7 @@ public static partial class HtmlReport
         var layers = ReportLayer.All(manifest, facts);
         (string Id, string Title, IEnumerable<object?> Content)[] sections =
         [
+            ("training", "How training went", Training(manifest)),
             ("first", "What to look at first", First(manifest, layers)),
             ("bytes", "Where the bytes are", Bytes(manifest, layers)),
             ("budget", "How the budget was spent", Budget(manifest)),
@@ -47,10 +48,10 @@ public static partial class HtmlReport
 
     private static IEnumerable<XElement?> Headline(Manifest manifest)
     {
-        yield return E("p.kicker", "Model compression report");
+        yield return E("p.kicker", manifest.Training is null ? "Model compression report" : "Fine-tuning report");
         yield return E("h1", manifest.Recipe, E("span.model", manifest.Model));
         yield return E("p.lead", Verdict.Sentence(manifest));
-        yield return E("div.figures", Size(manifest.Bytes), manifest.Quality is { } quality ? Quality(quality) : null, Gate(manifest));
+        yield return E("div.figures", manifest.Training?.Adapter is { } adapter ? Adapter(adapter, manifest.Bytes.Before) : Size(manifest.Bytes), manifest.Quality is { } quality ? Quality(quality) : null, Gate(manifest));
     }
 
     private static XElement Size(ByteTotals bytes) => E("section.figure", A("aria-label", "Size"),
@@ -58,6 +59,12 @@ public static partial class HtmlReport
         E("p.value", Figures.Bytes(bytes.After)),
         E("p.from", $"from {Figures.Bytes(bytes.Before)}, ", E("strong", bytes.After < bytes.Before ? Figures.Ratio(bytes.Before, bytes.After) + " smaller" : "not smaller")),
         LayerTable.Bar(bytes.Before > 0 ? (double)bytes.After / bytes.Before : 1));
+
+    private static XElement Adapter(AdapterRecord adapter, long model) => E("section.figure", A("aria-label", "Adapter"),
+        E("h2", "Adapter"),
+        E("p.value", Figures.Bytes(adapter.Bytes)),
+        E("p.from", $"beside a model of {Figures.Bytes(model)}, ", E("strong", model > 0 ? Figures.Percent((double)adapter.Bytes / model) : Figures.Missing)),
+        LayerTable.Bar(model > 0 ? (double)adapter.Bytes / model : 1));
 
     private static XElement Quality(QualityRecord quality) => E("section.figure", A("aria-label", "Quality"),
         E("h2", quality.Metric),

@@ -15,7 +15,7 @@ public static class MarkdownReport
     public static string Write(Manifest manifest, RunFacts facts)
     {
         var layers = ReportLayer.All(manifest, facts);
-        IEnumerable<string>[] parts = [Headline(manifest), Warnings(manifest), Worst(layers), Budget(manifest), Layers(layers), Exports(manifest), Provenance(manifest, facts, layers)];
+        IEnumerable<string>[] parts = [Headline(manifest), Warnings(manifest), Training(manifest), Worst(layers), Budget(manifest), Layers(layers), Exports(manifest), Provenance(manifest, facts, layers)];
         var text = new StringBuilder();
         foreach (string line in parts.SelectMany(part => part))
         {
@@ -34,7 +34,9 @@ public static class MarkdownReport
         yield return "";
         yield return "| | Before | After | Change |";
         yield return "|---|--:|--:|--:|";
-        yield return Row("Size", Figures.Bytes(before), Figures.Bytes(after), after < before ? Figures.Ratio(before, after) + " smaller" : "not smaller");
+        yield return manifest.Training?.Adapter is { } adapter
+            ? Row("Size", Figures.Bytes(before), $"+ {Figures.Bytes(adapter.Bytes)}", $"an adapter of {Figures.Percent(before > 0 ? (double)adapter.Bytes / before : null)}")
+            : Row("Size", Figures.Bytes(before), Figures.Bytes(after), after < before ? Figures.Ratio(before, after) + " smaller" : "not smaller");
         if (manifest.Quality is { } quality)
         {
             string gate = Verdict.Passed(manifest) switch { true => " ✓ passed", false => " ✗ failed", null => "" };
@@ -48,6 +50,22 @@ public static class MarkdownReport
     private static IEnumerable<string> Warnings(Manifest manifest) => manifest.Warnings.Count == 0
         ? []
         : manifest.Warnings.Select(warning => "- " + Plain(warning)).Prepend("").Prepend($"### {Figures.Count(manifest.Warnings.Count, "warning")}").Append("");
+
+    private static IEnumerable<string> Training(Manifest manifest)
+    {
+        if (manifest.Training is not { } training)
+        {
+            yield break;
+        }
+
+        yield return "### How training went";
+        yield return "";
+        foreach (string sentence in TrainingText.Sentences(training))
+        {
+            yield return Plain(sentence);
+            yield return "";
+        }
+    }
 
     private static IEnumerable<string> Worst(IReadOnlyList<ReportLayer> layers)
     {

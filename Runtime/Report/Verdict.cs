@@ -12,10 +12,15 @@ internal static class Verdict
     public static string Sentence(Manifest manifest)
     {
         var (before, after) = manifest.Bytes;
+        if (manifest.Training is { Adapter: { } adapter })
+        {
+            return $"The adapter takes {Figures.Bytes(adapter.Bytes)} beside the model's {Figures.Bytes(before)}. {QualitySentence(manifest.Quality, "With it the")}";
+        }
+
         string size = after < before
             ? $"takes {Figures.Bytes(after)} instead of {Figures.Bytes(before)}: {Figures.Percent(1 - (double)after / before)} of the space is saved."
             : $"takes {Figures.Bytes(after)}; the original takes {Figures.Bytes(before)}, so nothing is saved.";
-        return $"The compressed model {size} {QualitySentence(manifest.Quality)}";
+        return $"The compressed model {size} {QualitySentence(manifest.Quality, "Its")}";
     }
 
     /// <summary>How quality changed: <c>2.19% worse</c>.</summary>
@@ -31,7 +36,7 @@ internal static class Verdict
     public static IReadOnlyList<ReportLayer> Worst(IEnumerable<ReportLayer> layers, int count) =>
         [.. layers.Where(layer => layer.Attention > 0).OrderByDescending(layer => layer.Attention).Take(count)];
 
-    private static string QualitySentence(QualityRecord? quality)
+    private static string QualitySentence(QualityRecord? quality, string subject)
     {
         if (quality is null)
         {
@@ -41,6 +46,6 @@ internal static class Verdict
         string limit = quality.MaxRegression is { } most
             ? $" The recipe allows a loss of {Figures.Limit(most)}{(quality.Regression <= most ? "." : ": this is too much.")}"
             : " The recipe sets no limit.";
-        return $"Its {quality.Metric} is {Figures.Metric(quality.After)}, and was {Figures.Metric(quality.Before)}: {Change(quality)}.{limit}";
+        return $"{subject} {quality.Metric} is {Figures.Metric(quality.After)}, and was {Figures.Metric(quality.Before)}: {Change(quality)}.{limit}";
     }
 }
