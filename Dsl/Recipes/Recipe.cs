@@ -1,3 +1,4 @@
+using System.Linq;
 using PipelineDsl.Diagnostics;
 
 namespace PipelineDsl.Recipes;
@@ -22,6 +23,9 @@ public sealed record Recipe
 
     /// <summary>The data that flows through the model to collect statistics.</summary>
     public Calibration? Calibrate { get; init; }
+
+    /// <summary>How what the steps leave open is trained, or null when nothing is.</summary>
+    public FineTuning? Train { get; init; }
 
     /// <summary>How large the artifact may be, or null where the recipe names every number itself.</summary>
     public Budget? Budget { get; init; }
@@ -68,6 +72,17 @@ public sealed record Calibration(string Data, int Samples, int SequenceLength, S
 /// <param name="DataSpan">Where the file is named.</param>
 public sealed record Evaluation(string Data, Metric Metric, int SequenceLength, double? MaxRegression, SourceSpan Span, SourceSpan DataSpan);
 
+/// <summary>How a recipe trains.</summary>
+/// <param name="Settings">What the user asks for.</param>
+/// <param name="Given">The settings that the user wrote.</param>
+/// <param name="Span">Where the entry is written.</param>
+/// <param name="DataSpan">Where the file is named.</param>
+public sealed record FineTuning(TrainAttribute Settings, EquatableArray<GivenSetting> Given, SourceSpan Span, SourceSpan DataSpan)
+{
+    /// <summary>Where a setting's value is written, or else the entry.</summary>
+    public SourceSpan SpanOf(string? setting) => Given.FirstOrDefault(given => given.Name == setting)?.Span ?? Span;
+}
+
 /// <summary>Steps for the layers whose path matches a pattern.</summary>
 /// <param name="Match">A layer path or a glob: <c>*</c> within a segment, <c>**</c> across segments, <c>{a,b}</c> alternatives.</param>
 /// <param name="Steps">The steps, in the order written.</param>
@@ -82,18 +97,7 @@ public sealed record Rule(string Match, EquatableArray<PlacedStep> Steps, Source
 public sealed record PlacedStep(Step Step, EquatableArray<GivenSetting> Given, SourceSpan Span)
 {
     /// <summary>Where a setting's value is written, or else the step.</summary>
-    public SourceSpan SpanOf(string? setting)
-    {
-        foreach (var given in Given)
-        {
-            if (given.Name == setting)
-            {
-                return given.Span;
-            }
-        }
-
-        return Span;
-    }
+    public SourceSpan SpanOf(string? setting) => Given.FirstOrDefault(given => given.Name == setting)?.Span ?? Span;
 }
 
 /// <summary>A setting that the user wrote.</summary>

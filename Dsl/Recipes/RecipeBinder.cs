@@ -31,6 +31,7 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
 
         CheckCalibration(draft, merged, report);
         CheckBudget(draft, merged, report);
+        CheckTraining(draft, merged, report);
         return merged is not { Name: { } name, Model: { } model, Weights: { } weights } ? null : new Recipe
         {
             Name = name,
@@ -42,6 +43,7 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
             Seed = merged.Seed ?? 0,
             Calibrate = merged.Calibrate,
             Evaluate = merged.Evaluate,
+            Train = merged.Train,
             Budget = merged.Budget,
             Allocate = merged.Allocate?.Method ?? AllocationMethod.Predicted,
             Export = merged.Export?.Formats ?? ExportFormats.None,
@@ -99,6 +101,7 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
         Seed = top.Seed ?? below.Seed,
         Calibrate = top.Calibrate ?? below.Calibrate,
         Evaluate = top.Evaluate ?? below.Evaluate,
+        Train = top.Train ?? below.Train,
         Budget = top.Budget ?? below.Budget,
         Allocate = top.Allocate ?? below.Allocate,
         Export = top.Export ?? below.Export,
@@ -112,6 +115,8 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
             draft.Weights, draft.Tokenizer,
             draft.Calibrate is { } calibrate ? new(calibrate.Data, calibrate.DataSpan) : null,
             draft.Evaluate is { } evaluate ? new(evaluate.Data, evaluate.DataSpan) : null,
+            draft.Train is { } train ? new(train.Settings.Data, train.DataSpan) : null,
+            draft.Train is { Settings.Validation.Length: > 0 } training ? new(training.Settings.Validation, training.SpanOf(nameof(TrainAttribute.Validation))) : null,
         ];
         foreach (var path in paths)
         {
@@ -136,6 +141,19 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
         if (draft.Budget is { } budget && merged.Rules.Count > 0 && !merged.Rules.Any(rule => rule.Steps.Any(step => step.Step.IsOpen)))
         {
             report(new(DiagnosticIds.ContradictorySettings, Severity.Error, $"the budget '{budget.Text}' has nothing left to choose, because every step names its own numbers; leave 'rank' out of a 'decompose' step or 'bits' out of a 'quantize' step, or drop the budget", budget.Span));
+        }
+    }
+
+    private static void CheckTraining(RecipeDraft draft, RecipeDraft merged, Action<RecipeDiagnostic> report)
+    {
+        if (draft.Train is { } train && merged.Rules.Count > 0 && !merged.Rules.Any(rule => rule.Steps.Any(step => step.Step.IsTrained)))
+        {
+            report(new(DiagnosticIds.MissingSetting, Severity.Error, "'train' has nothing to train, for no step leaves anything open; give layers an adapter such as 'lora: { rank: 8 }', or drop 'train'", train.Span));
+        }
+
+        foreach (var step in draft.Rules.SelectMany(rule => rule.Steps).Where(step => merged.Train is null && step.Step.Stage == Stage.Adapt))
+        {
+            report(new(DiagnosticIds.MissingSetting, Severity.Error, $"'{StepCatalog.Of(step.Step).Name}' is trained and the recipe does not train; add 'train' with the data to use", step.Span));
         }
     }
 

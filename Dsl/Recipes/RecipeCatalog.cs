@@ -22,6 +22,9 @@ public static class RecipeCatalog
     /// <summary>The settings of <c>evaluate</c>, beside its <c>data</c>.</summary>
     public static IReadOnlyList<SettingDescriptor> Evaluate { get; } = SettingDescriptor.ReadFrom(new EvaluateAttribute(""));
 
+    /// <summary>The settings of <c>train</c>, beside its <c>data</c>.</summary>
+    public static IReadOnlyList<SettingDescriptor> Train { get; } = SettingDescriptor.ReadFrom(new TrainAttribute(""));
+
     /// <summary>What is wrong with a recipe's name, or null.</summary>
     public static string? CheckName(string name) =>
         name.Length is > 0 and <= MaxNameLength && name.All(c => c is (>= 'a' and <= 'z') or (>= 'A' and <= 'Z') or (>= '0' and <= '9') or '-' or '_')
@@ -35,6 +38,23 @@ public static class RecipeCatalog
     /// <summary>The evaluation that an attribute (or the same settings in YAML) asks for.</summary>
     public static Evaluation Bind(EvaluateAttribute settings, SourceSpan span, SourceSpan dataSpan) =>
         new(settings.Data, settings.Metric, settings.SequenceLength, settings.MaxRegression < 0 ? null : settings.MaxRegression, span, dataSpan);
+
+    /// <summary>The training that an attribute (or the same settings in YAML) asks for.</summary>
+    /// <param name="settings">The settings.</param>
+    /// <param name="given">Those that the user wrote; null when one of them is wrong, which was reported.</param>
+    /// <param name="span">Where the entry is written.</param>
+    /// <param name="dataSpan">Where the file is named.</param>
+    /// <param name="report">Takes each contradiction.</param>
+    public static FineTuning Bind(TrainAttribute settings, IReadOnlyList<GivenSetting>? given, SourceSpan span, SourceSpan dataSpan, Action<RecipeDiagnostic> report)
+    {
+        var training = new FineTuning(settings, new(given ?? []), span, dataSpan);
+        foreach (var problem in given is null ? [] : settings.Check(new HashSet<string>(given.Select(setting => setting.Name))))
+        {
+            report(new(problem.Id, Severity.Error, problem.Message, training.SpanOf(problem.Setting)));
+        }
+
+        return training;
+    }
 
     /// <summary>What is wrong with a path of a recipe, or null: recipes name files inside the project.</summary>
     public static string? CheckPath(string path)

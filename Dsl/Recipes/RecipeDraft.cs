@@ -24,6 +24,9 @@ public sealed record RecipeDraft
     /// <summary>The data that statistics are collected on.</summary>
     public Calibration? Calibrate { get; init; }
 
+    /// <summary>How what the steps leave open is trained.</summary>
+    public FineTuning? Train { get; init; }
+
     /// <summary>How large the artifact may be.</summary>
     public Budget? Budget { get; init; }
 

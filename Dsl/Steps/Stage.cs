@@ -11,4 +11,7 @@ public enum Stage
 
     /// <summary>Stores matrices on a grid of few bits.</summary>
     Quantize,
+
+    /// <summary>Adds a few numbers that are trained, beside the weight as the steps before leave it.</summary>
+    Adapt,
 }

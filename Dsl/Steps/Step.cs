@@ -27,6 +27,9 @@ public abstract class Step : Attribute
     /// <summary>The place in a layer's chain of steps; a step may only follow steps of a lower stage.</summary>
     public abstract Stage Stage { get; }
 
+    /// <summary>Whether a recipe's <c>train</c> trains what this step leaves.</summary>
+    public virtual bool IsTrained => false;
+
     /// <summary>Whether a number is left out that a recipe's budget may choose.</summary>
     public virtual bool IsOpen => false;
 

@@ -59,6 +59,7 @@ internal sealed class RecipeLiterals(ProjectOptions options, string mainFile)
             .Line($"Tokenizer = {Text(recipe.Tokenizer)},")
             .Line($"Seed = {recipe.Seed.ToString(CultureInfo.InvariantCulture)},")
             .Line($"Calibrate = {Calibration(recipe.Calibrate)},")
+            .Line($"Train = {Training(recipe.Train)},")
             .Line($"Evaluate = {Evaluation(recipe.Evaluate)},")
             .Line($"Budget = {Budget(recipe.Budget)},")
             .Line($"Allocate = {Value(recipe.Allocate)},")
@@ -90,11 +91,14 @@ internal sealed class RecipeLiterals(ProjectOptions options, string mainFile)
     private string Step(PlacedStep placed)
     {
         var descriptor = StepCatalog.Of(placed.Step);
-        var values = placed.Given.Select(setting => $"{setting.Name} = {Value(descriptor.Settings.First(known => known.PropertyName == setting.Name).Get(placed.Step))}");
-        var spans = placed.Given.Select(setting => $", Written.Given({CodeWriter.Literal(setting.Name)}, {At(setting.Span)})");
-        string step = $"new global::{descriptor.Type.FullName}" + (placed.Given.Count == 0 ? "()" : $" {{ {string.Join(", ", values)} }}");
-        return $"Written.Step({step}, {At(placed.Span)}{string.Concat(spans)})";
+        string step = $"new global::{descriptor.Type.FullName}" + (placed.Given.Count == 0 ? "()" : Settings(placed.Step, descriptor.Settings, placed.Given));
+        return $"Written.Step({step}, {At(placed.Span)}{string.Concat(placed.Given.Select(setting => ", " + Given(setting)))})";
     }
+
+    private static string Settings(Attribute owner, IReadOnlyList<SettingDescriptor> known, EquatableArray<GivenSetting> given) =>
+        $" {{ {string.Join(", ", given.Select(setting => $"{setting.Name} = {Value(known.First(descriptor => descriptor.PropertyName == setting.Name).Get(owner))}"))} }}";
+
+    private string Given(GivenSetting setting) => $"Written.Given({CodeWriter.Literal(setting.Name)}, {At(setting.Span)})";
 
     private string Member(ModelMember member)
     {
@@ -106,6 +110,10 @@ internal sealed class RecipeLiterals(ProjectOptions options, string mainFile)
     private string Calibration(Calibration? data) => data is null
         ? "null"
         : $"new({CodeWriter.Literal(data.Data)}, {Number(data.Samples)}, {Number(data.SequenceLength)}, {At(data.Span)}, {At(data.DataSpan)})";
+
+    private string Training(FineTuning? training) => training is null
+        ? "null"
+        : $"new(new global::{typeof(TrainAttribute).FullName}({CodeWriter.Literal(training.Settings.Data)}){(training.Given.Count == 0 ? "" : Settings(training.Settings, RecipeCatalog.Train, training.Given))}, new(new {Recipes}GivenSetting[] {{ {string.Join(", ", training.Given.Select(Given))} }}), {At(training.Span)}, {At(training.DataSpan)})";
 
     private string Budget(Budget? budget) => budget is null
         ? "null"

@@ -9,7 +9,7 @@ using PipelineDsl.Recipes;
 
 namespace PipelineDsl.Generators.Pipeline;
 
-/// <summary>Reads [Recipe], [Calibrate] and [Evaluate] off a model class.</summary>
+/// <summary>Reads [Recipe], [Calibrate], [Train] and [Evaluate] off a model class.</summary>
 internal sealed class AttributeRecipeReader
 {
     private readonly List<RecipeDiagnostic> problems = [];
@@ -55,6 +55,7 @@ internal sealed class AttributeRecipeReader
             Tokenizer = Written(attribute, settings.Tokenizer, nameof(RecipeAttribute.Tokenizer)),
             Seed = settings.Seed,
             Calibrate = ReadCalibrate(),
+            Train = ReadTrain(),
             Evaluate = ReadEvaluate(),
             Budget = ReadBudget(attribute, settings.Budget),
             Allocate = given?.FirstOrDefault(setting => setting.Name == nameof(RecipeAttribute.Allocate)) is { } allocate ? new(settings.Allocate, allocate.Span) : null,
@@ -92,6 +93,18 @@ internal sealed class AttributeRecipeReader
         var settings = new CalibrateAttribute(data);
         AttributeSettings.Read(attribute, RecipeCatalog.Calibrate, settings, problems.Add, cancellation);
         return RecipeCatalog.Bind(settings, AttributeSettings.SpanOf(attribute, cancellation), DataSpan(attribute, data));
+    }
+
+    private FineTuning? ReadTrain()
+    {
+        if (Find(nameof(TrainAttribute)) is not { } attribute || FirstText(attribute) is not { } data)
+        {
+            return null;
+        }
+
+        var settings = new TrainAttribute(data);
+        var given = AttributeSettings.Read(attribute, RecipeCatalog.Train, settings, problems.Add, cancellation);
+        return RecipeCatalog.Bind(settings, given, AttributeSettings.SpanOf(attribute, cancellation), DataSpan(attribute, data), problems.Add);
     }
 
     private Evaluation? ReadEvaluate()

@@ -25,6 +25,17 @@ public sealed class RecipeBinderTests
     }
 
     [Fact]
+    public void Training_is_inherited_whole_and_overridden_whole()
+    {
+        string training = Base.Replace("keep:", "corda: { rank: 4, use: adapter }") + "train: { data: t.txt, steps: 5, learningRate: 1e-3 }\n";
+        Bind("recipe: top\nextends: base\n", out var problems, training)!.Train!.Settings.Steps.ShouldBe(5);
+        problems.ShouldBeEmpty();
+        var settings = Bind("recipe: top\nextends: base\ntrain: { data: own.txt }\n", out problems, training)!.Train!.Settings;
+        problems.ShouldBeEmpty();
+        (settings.Data, settings.Steps, settings.LearningRate).ShouldBe(("own.txt", 0, 0));
+    }
+
+    [Fact]
     public void A_circle_is_an_error()
     {
         Bind("recipe: a\nextends: b\n", out var problems, "recipe: b\nextends: a\n").ShouldBeNull();

@@ -44,6 +44,8 @@ internal static class RecipeCorpus
         ["the largest share there is"] = Head + "steps:\n  - match: lm_head\n    decompose: { keepRatio: 100.0 % }\n",
         ["a quality gate in percent above one hundred"] = Head + Steps + "evaluate: { data: t.txt, metric: loss, maxRegression: 250%, sequenceLength: 64 }\n",
         ["calibration with all samples"] = Head + "calibrate: { data: c.txt, samples: 0, sequenceLength: 2 }\nsteps:\n  - match: lm_head\n    gptq: { bits: 3, groupSize: 32 }\n",
+        ["training by epochs"] = Learning + "train: { data: t.jsonl, validation: v.jsonl, epochs: 1.5, patience: 3, warmUp: 3% }\nsteps:\n  - match: lm_head\n    corda: { rank: 8, use: adapter }\n",
+        ["training by steps with every kind of setting"] = Learning + "train: { data: t.txt, format: text, packing: false, steps: 200, optimizer: dctAdamW, optimizerRank: 16, schedule: wsd, decay: 10, learningRate: 1e-3, clip: 0 }\nsteps:\n  - match: lm_head\n    corda: { rank: 8, use: adapter }\n",
         ["a budget in kilobytes"] = Learning + "budget: 600 KB\nsteps:\n  - match: \"**\"\n    decompose: { orientation: whitened }\n",
         ["a budget in percent without a space"] = Learning + "budget: 60%\nallocate: farms\nsteps:\n  - match: \"**\"\n    quantize:\n",
         ["a budget in bits a weight"] = Learning + "budget: \"2.5 bpw\"\nallocate: measured\nsteps:\n  - match: \"**.q_proj\"\n    gptq:\n",
@@ -70,6 +72,20 @@ internal static class RecipeCorpus
         ["a key in another case"] = (Head + "Seed: 5\n" + Steps, DiagnosticIds.UnknownKey, SeenBy.Schema),
         ["an unknown key of calibrate"] = (Head + "calibrate: { data: c.txt, batch: 3 }\n" + Steps, DiagnosticIds.UnknownKey, SeenBy.Schema),
         ["an unknown key of evaluate"] = (Head + "evaluate: { data: c.txt, gate: 3 }\n" + Steps, DiagnosticIds.UnknownKey, SeenBy.Schema),
+        ["an unknown key of train"] = (Training("{ data: t.txt, step: 3 }"), DiagnosticIds.UnknownKey, SeenBy.Schema),
+        ["training without data"] = (Training("{ steps: 3 }"), DiagnosticIds.MissingSetting, SeenBy.Schema),
+        ["an unknown optimizer"] = (Training("{ data: t.txt, optimizer: adamw }"), DiagnosticIds.InvalidValue, SeenBy.Schema),
+        ["no epochs"] = (Training("{ data: t.txt, epochs: 0 }"), DiagnosticIds.InvalidValue, SeenBy.Schema),
+        ["epochs and steps"] = (Training("{ data: t.txt, epochs: 2, steps: 100 }"), DiagnosticIds.ContradictorySettings, SeenBy.CompilerOnly),
+        ["a momentum for Adam"] = (Training("{ data: t.txt, momentum: 0.9 }"), DiagnosticIds.ContradictorySettings, SeenBy.CompilerOnly),
+        ["a beta for gradient descent"] = (Training("{ data: t.txt, optimizer: sgd, beta1: 0.9 }"), DiagnosticIds.ContradictorySettings, SeenBy.CompilerOnly),
+        ["a decay without its schedule"] = (Training("{ data: t.txt, decay: 20 }"), DiagnosticIds.ContradictorySettings, SeenBy.CompilerOnly),
+        ["8-bit state of an optimizer that has none"] = (Training("{ data: t.txt, optimizer: lion, eightBitState: true }"), DiagnosticIds.ContradictorySettings, SeenBy.CompilerOnly),
+        ["a rank for an optimizer that keeps all directions"] = (Training("{ data: t.txt, optimizerRank: 8 }"), DiagnosticIds.ContradictorySettings, SeenBy.CompilerOnly),
+        ["patience without held-out data"] = (Training("{ data: t.txt, patience: 2 }"), DiagnosticIds.MissingSetting, SeenBy.CompilerOnly),
+        ["training data outside the project"] = (Training("{ data: ../t.txt }"), DiagnosticIds.PathOutsideProject, SeenBy.CompilerOnly),
+        ["held-out data outside the project"] = (Training("{ data: t.txt, validation: /t.txt }"), DiagnosticIds.PathOutsideProject, SeenBy.CompilerOnly),
+        ["training of nothing"] = (Head + "train: { data: t.txt }\n" + Steps, DiagnosticIds.MissingSetting, SeenBy.CompilerOnly),
         ["an unknown setting"] = (Head + "steps:\n  - match: lm_head\n    quantize: { bit: 4 }\n", DiagnosticIds.UnknownKey, SeenBy.Schema),
         ["a setting of another step"] = (Head + "steps:\n  - match: lm_head\n    quantize: { rank: 4 }\n", DiagnosticIds.UnknownKey, SeenBy.Schema),
         ["a setting of keep"] = (Head + "steps:\n  - match: lm_head\n    keep: { always: true }\n", DiagnosticIds.UnknownKey, SeenBy.Schema),
@@ -167,4 +183,6 @@ internal static class RecipeCorpus
         ["a path that leaves the project"] = (Head.Replace("w.safetensors", "../w.safetensors", StringComparison.Ordinal) + Steps, DiagnosticIds.PathOutsideProject, SeenBy.CompilerOnly),
         ["a recipe of too many characters"] = (Head + Steps + "# " + new string('x', 256 * 1024) + "\n", DiagnosticIds.BrokenYaml, SeenBy.CompilerOnly),
     };
+
+    private static string Training(string train) => Learning + $"train: {train}\nsteps:\n  - match: lm_head\n    corda: {{ rank: 8, use: adapter }}\n";
 }

@@ -28,6 +28,10 @@ public sealed class ReferenceTests
         Documentation.CheckSection("reference.md", "calibrate", Table(RecipeCatalog.Calibrate, typeof(CalibrateAttribute)));
 
     [Fact]
+    public void Settings_of_train_are_described_as_they_are() =>
+        Documentation.CheckSection("reference.md", "train", Table(RecipeCatalog.Train, typeof(TrainAttribute)));
+
+    [Fact]
     public void Settings_of_evaluate_are_described_as_they_are() =>
         Documentation.CheckSection("reference.md", "evaluate", Table(RecipeCatalog.Evaluate, typeof(EvaluateAttribute)));
 

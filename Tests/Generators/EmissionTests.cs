@@ -53,6 +53,27 @@ public sealed class EmissionTests
     }
 
     [Fact]
+    public void The_emitted_training_is_the_one_that_was_written()
+    {
+        string training = Models.Tiny.ReplaceLineEndings("\n").Replace("damping: 0.02 }\n    quantize: { bits: 4, groupSize: 16 }", "use: adapter }") + "\ntrain: { data: data/train.jsonl, validation: data/held.jsonl, optimizer: lion, epochs: 2.5, warmUp: 3% }\n";
+        using var image = new MemoryStream();
+        new GeneratorRun().Source("StoryLlama.cs", Models.Llama).Recipe("tiny.recipe.yaml", training).Run().Output.Emit(image).Success.ShouldBeTrue();
+        var recipe = ((Runtime.IModelPipeline)Activator.CreateInstance(System.Reflection.Assembly.Load(image.ToArray()).GetType("Stories.TinyPipeline")!)!).Recipe;
+        recipe.Train.ShouldNotBeNull().Settings.WarmUp.ShouldBe(0.03);
+        recipe.ShouldBe(new Recipes.RecipeBinder(new Dictionary<string, Recipes.ParsedRecipe>(), false).Bind(Recipes.Parsing.RecipeParser.Parse(training, "tiny.recipe.yaml"), _ => { }));
+    }
+
+    [Fact]
+    public void A_training_in_attributes_is_read_with_its_places()
+    {
+        string source = Models.Mlp.Replace("[Calibrate(", "[Train(\"data/train.txt\", Steps = 20, Momentum = 0.9), Calibrate(", StringComparison.Ordinal);
+        var problems = new GeneratorRun().Source("Mlp.cs", source).Run().Diagnostics;
+        problems.Count.ShouldBe(2);
+        problems.ShouldContain(problem => problem.Contains("'adamW' has no 'momentum'", StringComparison.Ordinal));
+        problems.ShouldContain(problem => problem.Contains("'train' has nothing to train", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void A_user_may_override_hooks_in_a_part_of_the_pipeline()
     {
         const string part = """

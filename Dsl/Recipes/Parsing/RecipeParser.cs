@@ -11,7 +11,7 @@ public sealed class RecipeParser
     private const string Owner = "the recipe";
 
     /// <summary>The keys of a recipe.</summary>
-    internal static readonly string[] Keys = ["recipe", "version", "model", "weights", "tokenizer", "seed", "budget", "allocate", "calibrate", "evaluate", "export", "extends", "steps"];
+    internal static readonly string[] Keys = ["recipe", "version", "model", "weights", "tokenizer", "seed", "budget", "allocate", "calibrate", "train", "evaluate", "export", "extends", "steps"];
 
     private readonly List<RecipeDiagnostic> diagnostics = [];
     private readonly SourceSpan start;
@@ -85,6 +85,7 @@ public sealed class RecipeParser
             Tokenizer = reader.Text("tokenizer"),
             Seed = (long?)ReadSetting(reader, nameof(RecipeAttribute.Seed))?.Value,
             Calibrate = ReadCalibrate(reader),
+            Train = ReadTrain(reader),
             Evaluate = ReadEvaluate(reader),
             Budget = ReadBudget(reader),
             Allocate = ReadSetting(reader, nameof(RecipeAttribute.Allocate)) is { } method ? new((AllocationMethod)method.Value, method.Span) : null,
@@ -176,6 +177,17 @@ public sealed class RecipeParser
         var settings = new CalibrateAttribute(entry.Data.Text);
         entry.Reader.Settings(RecipeCatalog.Calibrate, settings);
         return RecipeCatalog.Bind(settings, entry.Span, entry.Data.Span);
+    }
+
+    private FineTuning? ReadTrain(MappingReader recipe)
+    {
+        if (ReadData(recipe, "train", RecipeCatalog.Train) is not { } entry)
+        {
+            return null;
+        }
+
+        var settings = new TrainAttribute(entry.Data.Text);
+        return RecipeCatalog.Bind(settings, entry.Reader.Settings(RecipeCatalog.Train, settings), entry.Span, entry.Data.Span, Report);
     }
 
     private Evaluation? ReadEvaluate(MappingReader recipe)

@@ -55,6 +55,7 @@ public sealed class RecipeSchema
         "extends" => Text(Summary(typeof(RecipeDraft), nameof(RecipeDraft.Extends))),
         "budget" => new() { { "description", Summary(typeof(RecipeAttribute), nameof(RecipeAttribute.Budget)) }, { "type", "string" }, { "pattern", BudgetPattern() } },
         "calibrate" => Data(typeof(CalibrateAttribute), RecipeCatalog.Calibrate),
+        "train" => Data(typeof(TrainAttribute), RecipeCatalog.Train),
         "evaluate" => Data(typeof(EvaluateAttribute), RecipeCatalog.Evaluate),
         "export" => Export(RecipeCatalog.Recipe.First(setting => setting.Name == key)),
         "steps" => new() { { "description", Summary(typeof(Recipe), nameof(Recipe.Rules)) }, { "type", "array" }, { "items", Entry() } },

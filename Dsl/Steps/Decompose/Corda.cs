@@ -42,6 +42,9 @@ public sealed class Corda : Decompose
     public override LayerKinds AppliesTo => LayerKinds.Linear;
 
     /// <inheritdoc/>
+    public override bool IsTrained => Use == CordaUse.Adapter;
+
+    /// <inheritdoc/>
     public override StatisticKinds Needs => SampleNormalization switch
     {
         SampleNormalization.Max => StatisticKinds.ContextCovarianceSignedMax,

@@ -69,6 +69,9 @@ public sealed class LqLora : Step
     public override Stage Stage => Stage.Decompose;
 
     /// <inheritdoc/>
+    public override bool IsTrained => true;
+
+    /// <inheritdoc/>
     public override bool EndsChain => true;
 
     /// <inheritdoc/>
