@@ -39,7 +39,7 @@ internal sealed class ReconstructionPhase(IModelPipeline pipeline, PreparedRun r
             throw new PipelineException(DiagnosticIds.MissingSetting, $"recipe '{run.Recipe.Name}' has steps that train on calibration data; add 'calibrate'", run.Recipe.Span);
         }
 
-        using var thread = new OneThread();
+        using var thread = new ThreadCount(1);
         run.Model.to(options.TensorDevice);
         try
         {
