@@ -129,7 +129,7 @@ internal sealed class ReconstructionPhase(IModelPipeline pipeline, PreparedRun r
         {
             students.AddRange(block.Layers.Zip(weights, (layer, weight) => new StudentLayer(layer.Unit.Layer, layer.Result.Weight, layer.Result.Bias, weight.Bias is not null)));
             using var error = new BlockError(block.Calls, students, samples, block.Settings.HeldOut, run.Recipe.Seed);
-            var training = new Training(weights, error, block.Settings, () =>
+            var training = new BlockTraining(weights, error, block.Settings, () =>
             {
                 cancellation.ThrowIfCancellationRequested();
                 FinalizerGate.Drain();
