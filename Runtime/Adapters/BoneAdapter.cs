@@ -16,7 +16,7 @@ internal sealed class BoneAdapter(Tensor baseWeight, Tensor block) : Adapter(Lay
 
     private long Width => block.shape[0];
 
-    private long Inputs => BaseWeight.shape[1];
+    private long Inputs => BaseShape[1];
 
     /// <inheritdoc/>
     private protected override Tensor Compute(Tensor x, Func<Tensor, Tensor> product)
@@ -40,7 +40,7 @@ internal sealed class BoneAdapter(Tensor baseWeight, Tensor block) : Adapter(Lay
 
     private Tensor Change() => Tiled(Full().mT);
 
-    private Tensor Full() => block.repeat(1, BaseWeight.shape[0] / block.shape[1]);
+    private Tensor Full() => block.repeat(1, BaseShape[0] / block.shape[1]);
 
     /// <summary>A matrix of shard width beside itself, cut to the inputs.</summary>
     private Tensor Tiled(Tensor shard) => shard.repeat(1, (Inputs + Width - 1) / Width).narrow(1, 0, Inputs);

@@ -44,7 +44,7 @@ internal sealed class FloraAdapter(LayerOperation operation, Tensor baseWeight, 
     private Tensor Change()
     {
         var inner = Widened();
-        return Operation.Shaped(factors[1].mm(Operation.Matrix(inner)), BaseWeight.shape).mul(scaling);
+        return Operation.Shaped(factors[1].mm(Operation.Matrix(inner)), BaseShape).mul(scaling);
     }
 
     /// <summary>The kernel between few channels [r_out, r_in, sizes...].</summary>
