@@ -7,6 +7,7 @@ using PipelineDsl.Runtime.Artifacts;
 using PipelineDsl.Runtime.Formats.Safetensors;
 using PipelineDsl.Runtime.Models;
 using PipelineDsl.Runtime.Training;
+using PipelineDsl.Runtime.Weights;
 using TorchSharp;
 
 using static TorchSharp.torch;
@@ -143,7 +144,7 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
                 }
 
                 var before = layer.Result;
-                solved.Layers[unit.Path] = new(unit, new ContentKey("trained").Add("training", key).Add("layer", unit.Path).ToString(), Trained(before, adapter));
+                solved.Layers[unit.Path] = new(unit, new ContentKey("trained").Add("training", key).Add("layer", unit.Path).ToString(), Trained(before, unit.Trained!, adapter));
                 before.Weight.Dispose();
             }
 
@@ -173,10 +174,10 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
         }
     }
 
-    private static SolvedLayer Trained(SolvedLayer before, Adapter adapter)
+    private static SolvedLayer Trained(SolvedLayer before, Step step, Adapter adapter)
     {
         using var scope = NewDisposeScope();
-        var weight = adapter.ToExpression(before.Weight);
+        var weight = adapter.ToExpression(step is Adapt ? before.Weight : before.Weight.Parts[0]);
         var old = before.Weight.Materialize().to(float64);
         double norm = old.norm().item<double>();
         double moved = (weight.Materialize().to(float64) - old).norm().item<double>();
@@ -195,7 +196,18 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
         try
         {
             using var weight = layer.Result.Weight.To(device);
-            return AdapterCatalog.Attach(unit.Trained!, weight, unit.Layer, SeedOf(unit.Path));
+            if (unit.Trained is not Adapt step)
+            {
+                return LoraMethod.Attach(weight) ?? throw new ArgumentException($"what '{StepCatalog.Of(unit.Trained!).Name}' left has no factors to train");
+            }
+
+            if (weight is not Dense && unit.Layer.Kind == LayerKinds.Linear)
+            {
+                return AdapterCatalog.For(step).Attach(step, weight, SeedOf(unit.Path));
+            }
+
+            using var scope = NewDisposeScope();
+            return step.Attach(weight.Materialize().to(unit.Layer.Weight.dtype).reshape(unit.Layer.Weight.shape), LayerOperation.Of(unit.Layer.Module), SeedOf(unit.Path));
         }
         catch (Exception failure) when (failure is ArgumentException or NotSupportedException)
         {
