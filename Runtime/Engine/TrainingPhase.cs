@@ -207,7 +207,7 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
             }
 
             using var scope = NewDisposeScope();
-            return step.Attach(weight.Materialize().to(unit.Layer.Weight.dtype).reshape(unit.Layer.Weight.shape), LayerOperation.Of(unit.Layer.Module), SeedOf(unit.Path));
+            return step.Attach(weight.Materialize().to(unit.Layer.Weight.dtype).reshape(unit.Layer.Weight.shape), LayerOperations.Of(unit.Layer.Module), SeedOf(unit.Path));
         }
         catch (Exception failure) when (failure is ArgumentException or NotSupportedException)
         {
