@@ -21,6 +21,9 @@ public abstract class Adapter(LayerOperation operation, Tensor baseWeight) : IDi
     /// <summary>Whether the frozen weight is not the one that the adapter was attached to, but what the method left of it.</summary>
     public bool ChangesBase { get; private set; }
 
+    /// <summary>Whether the adapter adds to what the frozen layer makes of the same inputs, whatever that is: then a bias may already be in it.</summary>
+    public abstract bool IsAdditive { get; }
+
     /// <summary>Where training is, or null outside of it, when nothing is dropped; set before each pass through the model.</summary>
     public TrainingPass? Pass { get; set; }
 

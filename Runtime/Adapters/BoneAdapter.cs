@@ -19,6 +19,9 @@ internal sealed class BoneAdapter(Tensor baseWeight, Tensor block) : Adapter(Lay
     private long Inputs => BaseShape[1];
 
     /// <inheritdoc/>
+    public override bool IsAdditive => true;
+
+    /// <inheritdoc/>
     private protected override Tensor Compute(Tensor x, Func<Tensor, Tensor> product)
     {
         var frozen = product(x);

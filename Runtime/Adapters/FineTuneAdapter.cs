@@ -1,5 +1,4 @@
 using TorchSharp;
-using TorchSharp.Modules;
 
 using static TorchSharp.torch;
 
@@ -9,13 +8,13 @@ namespace PipelineDsl.Runtime.Adapters;
 /// <param name="operation">What the layer does.</param>
 /// <param name="baseWeight">The weight before training.</param>
 /// <param name="trained">The weight, in the layer's shape.</param>
-internal sealed class FineTuneAdapter(LayerOperation operation, Tensor baseWeight, Parameter trained) : Adapter(operation, baseWeight)
+internal sealed class FineTuneAdapter(LayerOperation operation, Tensor baseWeight, Tensor trained) : Adapter(operation, baseWeight)
 {
-    /// <summary>The trained weight, which a layer can have as its own.</summary>
-    public Parameter Trained => trained;
-
     /// <inheritdoc/>
     public override IReadOnlyList<(string Name, Tensor Value)> Parameters => [("weight", trained)];
+
+    /// <inheritdoc/>
+    public override bool IsAdditive => false;
 
     /// <inheritdoc/>
     private protected override Tensor Compute(Tensor x, Func<Tensor, Tensor> product) =>

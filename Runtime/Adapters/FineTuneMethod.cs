@@ -1,4 +1,4 @@
-using TorchSharp.Modules;
+using TorchSharp;
 
 using static TorchSharp.torch;
 
@@ -8,5 +8,5 @@ namespace PipelineDsl.Runtime.Adapters;
 public sealed class FineTuneMethod : AdapterMethod<FineTune>
 {
     private protected override Adapter Begin(FineTune step, Tensor weight, LayerOperation operation, Generator generator) =>
-        new FineTuneAdapter(operation, weight, new Parameter(weight.to(TrainedType(weight), copy: true)));
+        new FineTuneAdapter(operation, weight, weight.to(TrainedType(weight), copy: true));
 }

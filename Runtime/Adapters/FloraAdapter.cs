@@ -23,6 +23,9 @@ internal sealed class FloraAdapter(LayerOperation operation, Tensor baseWeight, 
     private int Axes => factors.Count - 2;
 
     /// <inheritdoc/>
+    public override bool IsAdditive => true;
+
+    /// <inheritdoc/>
     private protected override Tensor Compute(Tensor x, Func<Tensor, Tensor> product)
     {
         var frozen = product(x);

@@ -1,4 +1,5 @@
 using PipelineDsl.Runtime.Weights;
+using TorchSharp;
 
 using static TorchSharp.torch;
 
@@ -51,7 +52,8 @@ internal abstract class FrozenWeight : IDisposable
 
         public override Tensor Dense() => weight.alias();
 
-        public override Tensor Apply(LayerOperation operation, Tensor x) => operation.Apply(x, weight);
+        public override Tensor Apply(LayerOperation operation, Tensor x) =>
+            operation.Apply(x, x.is_floating_point() && x.dtype != weight.dtype ? weight.to(x.dtype) : weight);
 
         public override FrozenWeight Share() => Of(weight);
 

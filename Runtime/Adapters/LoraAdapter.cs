@@ -39,6 +39,9 @@ internal sealed class LoraAdapter : Adapter
     public override IReadOnlyList<(string Name, Tensor Value)> Parameters => magnitude is null ? [("A", a), ("B", b)] : [("A", a), ("B", b), ("magnitude", magnitude)];
 
     /// <inheritdoc/>
+    public override bool IsAdditive => magnitude is null;
+
+    /// <inheritdoc/>
     private protected override Tensor Compute(Tensor x, Func<Tensor, Tensor> product)
     {
         var frozen = product(x);

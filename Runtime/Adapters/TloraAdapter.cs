@@ -18,6 +18,9 @@ internal sealed class TloraAdapter(Tlora step, Tensor baseWeight, IReadOnlyList<
         [.. transform.Select((core, place) => ($"T{place}", core)), .. Named("A", inputs), .. Named("B", outputs)];
 
     /// <inheritdoc/>
+    public override bool IsAdditive => transform.Count == 0;
+
+    /// <inheritdoc/>
     private protected override Tensor Compute(Tensor x, Func<Tensor, Tensor> product)
     {
         var wide = x.to(outputs[0].dtype);
