@@ -6,6 +6,7 @@ using PipelineDsl.Runtime.Adapters;
 using PipelineDsl.Runtime.Artifacts;
 using PipelineDsl.Runtime.Formats.Safetensors;
 using PipelineDsl.Runtime.Models;
+using PipelineDsl.Runtime.Reconstruction;
 using PipelineDsl.Runtime.Training;
 using PipelineDsl.Runtime.Weights;
 using TorchSharp;
@@ -88,6 +89,7 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
                 others.Add(new TemporaryWeight(layer.Unit.Layer, layer.Result.Weight, layer.Result.Bias));
             }
 
+            UserCode.Call(run.Recipe, "training failed", () => RequireReached(layers, data));
             foreach (var layer in layers)
             {
                 adapters.Add((layer, AttachedTo(layer, device)));
@@ -104,7 +106,7 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
                 Seed = run.Recipe.Seed,
                 Device = device,
                 MoveTo = position => adapters.ForEach(item => item.Adapter.Pass = position is { } at ? new(at.Seed, item.Layer.Unit.Path, at.Step, at.Batch) : null),
-                Unreached = names => throw Unreached(names, layers),
+                Unreached = names => throw Unreached([.. layers.Where(layer => names.Any(name => name.StartsWith(layer.Unit.Path + ".", StringComparison.Ordinal)))]),
                 Checkpoint = checkpoint,
                 Key = key,
                 Progress = text => observer.Progress($"{run.Recipe.Name}: {text}"),
@@ -218,15 +220,30 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
     /// <summary>Each layer draws numbers of its own.</summary>
     private long SeedOf(string path) => Convert.ToInt64(new ContentKey("adapter").Add("seed", run.Recipe.Seed).Add("layer", path).ToString()[..15], 16);
 
-    private static PipelineException Unreached(IReadOnlyList<string> names, List<SolvedUnit> layers)
+    /// <summary>Runs the first example with the weights as they are: an adapter works through the calls of its layer.</summary>
+    private bool RequireReached(List<SolvedUnit> layers, TrainingData data)
     {
-        var layer = layers.First(layer => names[0].StartsWith(layer.Unit.Path + ".", StringComparison.Ordinal));
-        int others = layers.Count(other => other != layer && names.Any(name => name.StartsWith(other.Unit.Path + ".", StringComparison.Ordinal)));
-        return new(
-            DiagnosticIds.LayerNotReached,
-            $"training never reached '{layer.Unit.Path}'{(others > 0 ? $" and {others} more" : "")}: the model does not use it, or calls 'forward' on it where hooks need 'call'",
-            layer.Unit.Plan.Span);
+        using var noGradients = no_grad();
+        using var scope = NewDisposeScope();
+        var reached = new HashSet<string>(StringComparer.Ordinal);
+        var watches = layers.Select(layer => ModuleCalls.Of(layer.Unit.Layer.Module)!.WatchArguments(_ => reached.Add(layer.Unit.Path))).ToList();
+        try
+        {
+            using var batch = data.Read([0]).To(options.TensorDevice);
+            pipeline.Loss(run.Model, batch);
+        }
+        finally
+        {
+            watches.ForEach(watch => watch.Dispose());
+        }
+
+        return reached.Count == layers.Count ? true : throw Unreached([.. layers.Where(layer => !reached.Contains(layer.Unit.Path))]);
     }
+
+    private static PipelineException Unreached(IReadOnlyList<SolvedUnit> layers) => new(
+        DiagnosticIds.LayerNotReached,
+        $"training never reached '{layers[0].Unit.Path}'{(layers.Count > 1 ? $" and {layers.Count - 1} more" : "")}: the model does not use it, or calls 'forward' on it where hooks need 'call'",
+        layers[0].Unit.Plan.Span);
 
     private string Key(SolvedLayers solved, FineTuning request)
     {
