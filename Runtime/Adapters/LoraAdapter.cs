@@ -1,3 +1,4 @@
+using PipelineDsl.Runtime.Numerics;
 using TorchSharp;
 
 using static TorchSharp.torch;
@@ -34,6 +35,21 @@ internal sealed class LoraAdapter : Adapter
 
     /// <summary>Rank, scaling and dropout.</summary>
     public Lora Step => step;
+
+    /// <summary>The trained magnitudes [units], or null.</summary>
+    public Tensor? Magnitude => magnitude;
+
+    /// <summary>The change of the original weight before magnitudes; tensors may be the adapter's own.</summary>
+    public LowRankDelta ChangeOfOriginal()
+    {
+        if (first is not { } start)
+        {
+            return new(a, b, step.Scaling);
+        }
+
+        var (joinedA, joinedB) = ThinFactors.Since(a, b, start.A, start.B);
+        return new(joinedA, joinedB, step.Scaling);
+    }
 
     /// <inheritdoc/>
     public override IReadOnlyList<(string Name, Tensor Value)> Parameters => magnitude is null ? [("A", a), ("B", b)] : [("A", a), ("B", b), ("magnitude", magnitude)];
@@ -77,9 +93,7 @@ internal sealed class LoraAdapter : Adapter
 
     /// <inheritdoc/>
     /// <remarks>A trained magnitude multiplies the original weight too, which no low-rank change does.</remarks>
-    private protected override LowRankDelta? LowRank() => magnitude is not null ? null
-        : first is { } start ? new(cat([a, start.A], 0), cat([b, start.B.neg()], 1), step.Scaling)
-        : new(a, b, step.Scaling);
+    private protected override LowRankDelta? LowRank() => magnitude is null ? ChangeOfOriginal() : null;
 
     /// <inheritdoc/>
     private protected override LowRankDelta? OverBase() => new(a, b, step.Scaling);
