@@ -30,6 +30,10 @@ public sealed class TrainingTests : IDisposable
         (training.Steps, training.PlannedSteps, training.Losses.Count).ShouldBe((40, 40, 40));
         manifest.Quality!.After.ShouldBeLessThan(manifest.Quality.Before * 0.8);
         manifest.Layers.ShouldAllBe(layer => layer.Facts["relativeChange"] > 0 && layer.Facts["relativeError"] == 0);
+        var adapter = training.Adapter.ShouldNotBeNull();
+        (adapter.Type, adapter.Files.Count).ShouldBe(("LORA", 3));
+        adapter.Approximated.ShouldBeEmpty("a change of a 24 x 5 matrix has at most rank 5");
+        adapter.Files.ShouldAllBe(file => new FileInfo(Path.Combine(run.Artifact, file.Path)).Length == file.Bytes);
         manifest.Sources.Keys.ShouldContain("training");
         manifest.Sources.Keys.ShouldContain("validation");
         run.Journal.ShouldContain("train small steps=40");
