@@ -85,6 +85,11 @@ public sealed class Trainer(TrainAttribute settings, TrainingWork work)
                 sum += Differentiate(batches[i], targets);
             }
 
+            if (state.Step == 0)
+            {
+                TellUnreached();
+            }
+
             double mean = targets > 0 ? sum / targets : 0;
             double norm = optimizer.Clip(settings.Clip > 0 ? settings.Clip : double.PositiveInfinity);
             if (!double.IsFinite(mean) || !double.IsFinite(norm))
@@ -98,6 +103,16 @@ public sealed class Trainer(TrainAttribute settings, TrainingWork work)
         finally
         {
             batches.ForEach(batch => batch.Dispose());
+        }
+    }
+
+    private void TellUnreached()
+    {
+        using var scope = NewDisposeScope();
+        List<string> unreached = [.. work.Tensors.Where(tensor => tensor.Value.grad is null).Select(tensor => tensor.Name)];
+        if (unreached.Count > 0)
+        {
+            work.Unreached(unreached);
         }
     }
 

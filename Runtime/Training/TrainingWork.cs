@@ -34,6 +34,9 @@ public sealed record TrainingWork
     /// <summary>Everything the result depends on: a checkpoint of other work is not used.</summary>
     public string Key { get; init; } = "";
 
+    /// <summary>Hears the names of tensors that the first step's loss does not depend on.</summary>
+    public Action<IReadOnlyList<string>> Unreached { get; init; } = _ => { };
+
     /// <summary>Hears how it goes, now and then.</summary>
     public Action<string> Progress { get; init; } = _ => { };
 }
