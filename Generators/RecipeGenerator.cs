@@ -61,7 +61,7 @@ public sealed class RecipeGenerator : IIncrementalGenerator
         .WithTrackingName(PipelineStepNames.AttributeRecipes);
 
     private static IncrementalValuesProvider<ModuleClass> ModuleClasses(IncrementalGeneratorInitializationContext context) => context.SyntaxProvider
-        .CreateSyntaxProvider(static (node, _) => ModuleClassReader.MayBeModule(node), ModuleClassReader.Read)
+        .CreateSyntaxProvider(static (node, _) => ModuleClassReader.MayBeModule(node), new ModuleClassMemory().Read)
         .Where(static type => type is not null)
         .Select(static (type, _) => type!)
         .WithTrackingName(PipelineStepNames.ModuleClasses);

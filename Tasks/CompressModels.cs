@@ -35,7 +35,7 @@ public sealed class CompressModels : ToolTask
     [Required]
     public string ProjectFile { get; set; } = "";
 
-    /// <summary>Full path of the file that tells the host what to do; written by this task.</summary>
+    /// <summary>Full path of the file that tells the host what to do; this task writes it, with its process in the name, and deletes it when the host has ended.</summary>
     [Required]
     public string RequestFile { get; set; } = "";
 
@@ -102,6 +102,11 @@ public sealed class CompressModels : ToolTask
 
     private string ProjectDirectory => Path.GetDirectoryName(ProjectFile)!;
 
+    /// <summary>Several builds of one project may run at once, each with options and a process of its own.</summary>
+    private string OwnRequestFile => Path.ChangeExtension(RequestFile, $".{ProcessId}{Path.GetExtension(RequestFile)}");
+
+    private static int ProcessId => System.Diagnostics.Process.GetCurrentProcess().Id;
+
     private string RuntimeConfig => Path.ChangeExtension(HostPath, ".runtimeconfig.json");
 
     /// <inheritdoc/>
@@ -121,11 +126,12 @@ public sealed class CompressModels : ToolTask
         try
         {
             Directory.CreateDirectory(Path.GetDirectoryName(RequestFile)!);
-            File.WriteAllText(RequestFile, Request(cores).ToString());
+            File.WriteAllText(OwnRequestFile, Request(cores).ToString());
             return Ran = base.Execute();
         }
         finally
         {
+            File.Delete(OwnRequestFile);
             ReleaseCores(cores);
         }
     }
@@ -169,7 +175,7 @@ public sealed class CompressModels : ToolTask
         }
 
         line.AppendFileNameIfNotNull(HostPath);
-        line.AppendFileNameIfNotNull(RequestFile);
+        line.AppendFileNameIfNotNull(OwnRequestFile);
         return line.ToString();
     }
 
@@ -236,7 +242,7 @@ public sealed class CompressModels : ToolTask
         .Add("cores", cores)
         .Add("lockedMode", LockedMode)
         .Add("updateLock", UpdateLock)
-        .Add("parentProcess", System.Diagnostics.Process.GetCurrentProcess().Id)
+        .Add("parentProcess", ProcessId)
         .Add("nativeDirectory", NativeDirectory)
         .Add("configuration", Configuration)
         .Add("targetFramework", TargetFramework)

@@ -9,6 +9,9 @@
 //   corda            CorDA on gsmbard-4m: statistics, solving, memory   (PIPELINEDSL_DATA names the folder of data)
 //   orientations     perplexity of the five orientations at half the parameters
 //   leaderboard      methods and budgets at 80, 60, 40 and 20 % of the layers' bytes, as table and page
+//   fuzz [CASES]     a million broken safetensors headers and recipes
+//   noop             a build of the sample that has nothing to do, with and without the pipeline
+//   generator        what the generator adds to an edit in a project of a hundred recipes
 // Tables go to the console, figures to artifacts/bench/NAME.json. Only ratios within one run mean anything on a busy machine.
 
 using System.Diagnostics;

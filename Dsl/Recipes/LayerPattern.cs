@@ -47,10 +47,20 @@ public sealed class LayerPattern
     public string Text { get; }
 
     /// <summary>Whether a path matches.</summary>
-    public bool Matches(string path)
+    public bool Matches(string path) => Matches(path.Split('.'));
+
+    /// <summary>Whether a path in segments matches.</summary>
+    internal bool Matches(string[] segments)
     {
-        string[] segments = path.Split('.');
-        return alternatives.Any(pattern => MatchSegments(pattern, segments));
+        foreach (string[] pattern in alternatives)
+        {
+            if (MatchSegments(pattern, segments))
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     /// <summary>Walks both sides once, going back to the last <c>**</c> only: never more than pattern × path steps.</summary>
@@ -87,7 +97,12 @@ public sealed class LayerPattern
             }
         }
 
-        return pattern.Skip(p).All(segment => segment == "**");
+        while (p < pattern.Length && pattern[p] == "**")
+        {
+            p++;
+        }
+
+        return p == pattern.Length;
     }
 
     private static bool MatchSegment(string pattern, string text)
@@ -118,7 +133,12 @@ public sealed class LayerPattern
             }
         }
 
-        return pattern.Skip(p).All(c => c == '*');
+        while (p < pattern.Length && pattern[p] == '*')
+        {
+            p++;
+        }
+
+        return p == pattern.Length;
     }
 
     private static IEnumerable<string> Expand(string text)

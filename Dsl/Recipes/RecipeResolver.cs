@@ -17,7 +17,8 @@ public static class RecipeResolver
     public static IReadOnlyList<ResolvedLayer> Resolve(Recipe recipe, IReadOnlyList<LayerCandidate> layers, Action<RecipeDiagnostic> report)
     {
         var problems = new List<RecipeDiagnostic>();
-        var matches = recipe.Rules.Select(rule => new RuleMatches(rule, Match(rule, layers, problems.Add))).ToList();
+        string[][] paths = [.. layers.Select(layer => layer.Path.Split('.'))];
+        var matches = recipe.Rules.Select(rule => new RuleMatches(rule, Match(rule, layers, paths, problems.Add))).ToList();
         var resolved = new List<ResolvedLayer>();
         foreach (var layer in layers.Where(layer => !layer.IsOpen))
         {
@@ -37,7 +38,7 @@ public static class RecipeResolver
         return resolved;
     }
 
-    private static HashSet<LayerCandidate> Match(Rule rule, IReadOnlyList<LayerCandidate> layers, Action<RecipeDiagnostic> report)
+    private static HashSet<LayerCandidate> Match(Rule rule, IReadOnlyList<LayerCandidate> layers, string[][] paths, Action<RecipeDiagnostic> report)
     {
         LayerPattern pattern;
         try
@@ -50,7 +51,7 @@ public static class RecipeResolver
             return [];
         }
 
-        var named = layers.Where(layer => pattern.Matches(layer.Path)).ToList();
+        var named = layers.Where((_, index) => pattern.Matches(paths[index])).ToList();
         if (named.Count == 0)
         {
             string hint = NearestName.Hint(rule.Match, layers.Where(layer => !layer.IsOpen).Select(layer => layer.Path));

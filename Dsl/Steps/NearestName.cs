@@ -11,27 +11,42 @@ public static class NearestName
     private const int MaxLength = 200;
 
     /// <summary>The nearest of <paramref name="names"/>, or null when none is near.</summary>
-    public static string? Find(string text, IEnumerable<string> names) => text.Length > MaxLength ? null : names
-        .Where(name => name.Length <= MaxLength)
-        .Select(name => (name, distance: Distance(text.ToLowerInvariant(), name.ToLowerInvariant())))
-        .Where(candidate => candidate.distance <= Math.Max(1, Math.Min(candidate.name.Length, text.Length) / 3 + 1) && candidate.distance < Math.Max(candidate.name.Length, text.Length))
-        .OrderBy(candidate => candidate.distance)
-        .ThenBy(candidate => candidate.name, StringComparer.Ordinal)
-        .Select(candidate => candidate.name)
-        .FirstOrDefault();
+    public static string? Find(string text, IEnumerable<string> names)
+    {
+        string? nearest = null;
+        if (text.Length > MaxLength)
+        {
+            return nearest;
+        }
+
+        int least = int.MaxValue;
+        int[,]? rows = null;
+        foreach (string name in names.Where(name => name.Length <= MaxLength))
+        {
+            int shorter = Math.Min(name.Length, text.Length);
+            int longer = Math.Max(name.Length, text.Length);
+            int allowed = Math.Min(Math.Max(1, (shorter / 3) + 1), longer - 1);
+            if (longer - shorter > allowed)
+            {
+                continue;
+            }
+
+            int distance = Distance(text, name, rows ??= new int[3, MaxLength + 1]);
+            if (distance <= allowed && (distance < least || (distance == least && string.CompareOrdinal(name, nearest) < 0)))
+            {
+                (nearest, least) = (name, distance);
+            }
+        }
+
+        return nearest;
+    }
 
     /// <summary>"; did you mean 'x'?" or nothing.</summary>
     public static string Hint(string text, IEnumerable<string> names) => Find(text, names) is { } name ? $"; did you mean '{name}'?" : "";
 
-    /// <summary>Edits (insert, delete, replace, swap of neighbours) that turn one text into the other.</summary>
-    private static int Distance(string a, string b)
+    /// <summary>Edits (insert, delete, replace, swap of neighbours) that turn one text into the other, in whatever case they are written.</summary>
+    private static int Distance(string a, string b, int[,] rows)
     {
-        var rows = new int[a.Length + 1, b.Length + 1];
-        for (int i = 0; i <= a.Length; i++)
-        {
-            rows[i, 0] = i;
-        }
-
         for (int j = 0; j <= b.Length; j++)
         {
             rows[0, j] = j;
@@ -39,19 +54,24 @@ public static class NearestName
 
         for (int i = 1; i <= a.Length; i++)
         {
+            int here = i % 3;
+            int above = (i + 2) % 3;
+            rows[here, 0] = i;
             for (int j = 1; j <= b.Length; j++)
             {
-                int replace = rows[i - 1, j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
-                int best = Math.Min(replace, Math.Min(rows[i - 1, j], rows[i, j - 1]) + 1);
-                if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                int replace = rows[above, j - 1] + (Same(a[i - 1], b[j - 1]) ? 0 : 1);
+                int best = Math.Min(replace, Math.Min(rows[above, j], rows[here, j - 1]) + 1);
+                if (i > 1 && j > 1 && Same(a[i - 1], b[j - 2]) && Same(a[i - 2], b[j - 1]))
                 {
-                    best = Math.Min(best, rows[i - 2, j - 2] + 1);
+                    best = Math.Min(best, rows[(i + 1) % 3, j - 2] + 1);
                 }
 
-                rows[i, j] = best;
+                rows[here, j] = best;
             }
         }
 
-        return rows[a.Length, b.Length];
+        return rows[a.Length % 3, b.Length];
     }
+
+    private static bool Same(char a, char b) => a == b || char.ToLowerInvariant(a) == char.ToLowerInvariant(b);
 }

@@ -10,6 +10,11 @@ namespace PipelineDsl.Runtime.Engine;
 /// <param name="beneath">A store that is read where this one has nothing, and never written to; or null.</param>
 internal sealed class ContentStore(string folder, ContentStore? beneath = null)
 {
+    /// <summary>Digits of a key that name its claim: few enough for the files to stay, many enough for two keys seldom to share one.</summary>
+    private const int ClaimDigits = 3;
+
+    private int cleaned;
+
     /// <summary>The file with a key's content, or null when it is not there or damaged; damaged entries are dropped.</summary>
     public string? Find(string key) => FindHere(key) ?? beneath?.Find(key);
 
@@ -46,6 +51,13 @@ internal sealed class ContentStore(string folder, ContentStore? beneath = null)
         return null;
     }
 
+    /// <summary>The right to compute what a key names: processes that share the folder compute it one after the other, so the second finds it.</summary>
+    /// <param name="key">The key; look for it again once the claim is there. No other claim may be taken while this one is held.</param>
+    /// <param name="cancellation">Ends the wait for another process.</param>
+    /// <exception cref="PipelineException">PDSL3012: the folder cannot be written to.</exception>
+    public IDisposable Claim(string key, CancellationToken cancellation) =>
+        Writing(() => Engine.Claim.Take(Path.Combine(folder, "claims", key[..ClaimDigits]), cancellation: cancellation));
+
     /// <summary>The number of a key; computed and stored when it is not there.</summary>
     public double Number(string key, Func<double> compute) => Numbers(key, () => [compute()])[0];
 
@@ -64,11 +76,13 @@ internal sealed class ContentStore(string folder, ContentStore? beneath = null)
 
     /// <summary>Stores what <paramref name="write"/> writes to the path it is given, and returns where it now lies.</summary>
     /// <exception cref="PipelineException">PDSL3012: the folder cannot be written to.</exception>
-    public string Put(string key, Action<string> write)
+    public string Put(string key, Action<string> write) => Writing(() => PutFile(key, write));
+
+    private T Writing<T>(Func<T> write)
     {
         try
         {
-            return PutFile(key, write);
+            return write();
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or PipelineException { Diagnostic.Id: DiagnosticIds.FileFailed })
         {
@@ -80,27 +94,27 @@ internal sealed class ContentStore(string folder, ContentStore? beneath = null)
 
     private string PutFile(string key, Action<string> write)
     {
-        string temporary = TemporaryPath();
-        try
+        string parent = Path.Combine(folder, "tmp");
+        if (Interlocked.Exchange(ref cleaned, 1) == 0)
         {
-            write(temporary);
-            string digest;
-            using (var stream = File.OpenRead(temporary))
-            {
-                digest = Convert.ToHexStringLower(SHA256.HashData(stream));
-            }
+            ScratchFolder.Clean(parent);
+        }
 
-            string content = ContentPath(digest);
-            MoveInto(temporary, content);
-            string entry = TemporaryPath();
-            File.WriteAllText(entry, digest + "\n");
-            MoveInto(entry, EntryPath(key));
-            return content;
-        }
-        finally
+        using var scratch = ScratchFolder.In(parent);
+        string temporary = Path.Combine(scratch.Path, "content");
+        write(temporary);
+        string digest;
+        using (var stream = File.OpenRead(temporary))
         {
-            File.Delete(temporary);
+            digest = Convert.ToHexStringLower(SHA256.HashData(stream));
         }
+
+        string content = ContentPath(digest);
+        MoveInto(temporary, content);
+        string entry = Path.Combine(scratch.Path, "entry");
+        File.WriteAllText(entry, digest + "\n");
+        MoveInto(entry, EntryPath(key));
+        return content;
     }
 
     private static void MoveInto(string from, string to)
@@ -112,11 +126,4 @@ internal sealed class ContentStore(string folder, ContentStore? beneath = null)
     private string EntryPath(string key) => Path.Combine(folder, "ac", key[..2], key);
 
     private string ContentPath(string digest) => Path.Combine(folder, "cas", digest[..2], digest);
-
-    private string TemporaryPath()
-    {
-        string temporary = Path.Combine(folder, "tmp");
-        Directory.CreateDirectory(temporary);
-        return Path.Combine(temporary, Path.GetRandomFileName());
-    }
 }

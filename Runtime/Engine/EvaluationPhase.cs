@@ -70,6 +70,7 @@ internal sealed class EvaluationPhase(IModelPipeline pipeline, PreparedRun run, 
             .Add("length", evaluate.SequenceLength)
             .Add("metric", evaluate.Metric.ToString())
             .ToString();
+        using var claim = store.Claim(key, cancellation);
         return store.Number(key, () =>
         {
             install();

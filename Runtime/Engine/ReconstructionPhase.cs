@@ -77,14 +77,20 @@ internal sealed class ReconstructionPhase(IModelPipeline pipeline, PreparedRun r
             var block = new TrainedBlock(path, ModuleCalls.Of(modules[path])!, Agreed(path, layers), layers, before, [.. inside.Except(layers)]);
             string key = Key(block);
             var keys = layers.ToDictionary(layer => layer.Unit.Path, layer => new ContentKey("reconstructed").Add("block", key).Add("layer", layer.Unit.Path).ToString());
-            if (keys.Values.Any(layer => store.Find(layer) is null))
+            if (IsMissing(keys))
             {
-                Train(block, keys, statistics, cancellation);
+                using var claim = store.Claim(key, cancellation);
+                if (IsMissing(keys))
+                {
+                    Train(block, keys, statistics, cancellation);
+                }
             }
 
             Adopt(solved, layers, keys);
         }
     }
+
+    private bool IsMissing(Dictionary<string, string> keys) => keys.Values.Any(layer => store.Find(layer) is null);
 
     private string PathOf(SolvedUnit layer) =>
         layer.Unit.Reconstruction!.Scope == ReconstructionScope.Layer ? layer.Unit.Path : BlockPath.Of(layer.Unit.Path, modules);

@@ -12,6 +12,7 @@ namespace PipelineDsl.Runtime.Engine;
 internal sealed class SolvePhase(PreparedRun run, ContentStore store, RunOptions options, IRunObserver observer)
 {
     private readonly ConcurrentDictionary<string, double> seconds = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, bool> elsewhere = new(StringComparer.Ordinal);
     private static readonly TimeSpan ProgressInterval = TimeSpan.FromSeconds(2);
 
     private readonly Lock gate = new();
@@ -38,10 +39,11 @@ internal sealed class SolvePhase(PreparedRun run, ContentStore store, RunOptions
         var open = units.Where(unit => !cached.Contains(unit.Path)).OrderByDescending(unit => unit.Plan.Shape.Count).ToList();
         WorkerThreads.Run(open, options.Cores, unit =>
         {
-            files[unit.Path] = SolveOne(unit, keys[unit.Path], statistics.GetValueOrDefault(unit.Path));
+            files[unit.Path] = SolveOne(unit, keys[unit.Path], statistics.GetValueOrDefault(unit.Path), cancellation);
             Report(unit, open.Count);
         }, cancellation);
-        observer.Progress(string.Create(CultureInfo.InvariantCulture, $"{run.Recipe.Name}: {open.Count} layers solved in {watch.Elapsed.TotalSeconds:0.0} s, {cached.Count} from the cache"));
+        cached.UnionWith(elsewhere.Keys);
+        observer.Progress(string.Create(CultureInfo.InvariantCulture, $"{run.Recipe.Name}: {seconds.Count} layers solved in {watch.Elapsed.TotalSeconds:0.0} s, {cached.Count} from the cache"));
 
         var layers = new SortedDictionary<string, SolvedUnit>(StringComparer.Ordinal);
         foreach (var unit in units)
@@ -56,13 +58,22 @@ internal sealed class SolvePhase(PreparedRun run, ContentStore store, RunOptions
         return new(layers, seconds.ToDictionary(), cached);
     }
 
-    private string SolveOne(LayerUnit unit, string key, string? statisticsFile)
+    /// <summary>Solves a layer, unless another process that shares the cache has just done so.</summary>
+    private string SolveOne(LayerUnit unit, string key, string? statisticsFile, CancellationToken cancellation)
     {
+        using var claim = store.Claim(key, cancellation);
+        if (store.Find(key) is { } found)
+        {
+            elsewhere[unit.Path] = true;
+            return found;
+        }
+
         var started = Stopwatch.StartNew();
         using var scope = NewDisposeScope();
         using var solved = unit.Solve(statisticsFile is null ? LayerStatistics.None : StatisticsFile.Read(statisticsFile));
         string file = store.Put(key, solved.Write);
         seconds[unit.Path] = started.Elapsed.TotalSeconds;
+        observer.Record($"layer {run.Recipe.Name} {unit.Path}");
         return file;
     }
 
@@ -70,16 +81,15 @@ internal sealed class SolvePhase(PreparedRun run, ContentStore store, RunOptions
     {
         lock (gate)
         {
-            observer.Record($"layer {run.Recipe.Name} {unit.Path}");
             if (watch.Elapsed - lastProgress < ProgressInterval)
             {
                 return;
             }
 
             lastProgress = watch.Elapsed;
-            int done = seconds.Count;
+            int done = seconds.Count + elsewhere.Count;
             double remaining = watch.Elapsed.TotalSeconds / done * (total - done);
-            observer.Progress(string.Create(CultureInfo.InvariantCulture, $"{run.Recipe.Name}: {done} of {total} layers, last {unit.Path} in {seconds[unit.Path]:0.0} s, about {remaining:0} s to go"));
+            observer.Progress(string.Create(CultureInfo.InvariantCulture, $"{run.Recipe.Name}: {done} of {total} layers, last {unit.Path} in {seconds.GetValueOrDefault(unit.Path):0.0} s, about {remaining:0} s to go"));
         }
     }
 }

@@ -24,6 +24,23 @@ internal sealed class StatisticsPhase(IModelPipeline pipeline, PreparedRun run, 
     {
         var keys = units.Where(unit => unit.Needs != StatisticKinds.None).ToDictionary(unit => unit.Path, Key);
         var files = keys.ToDictionary(key => key.Key, key => store.Find(key.Value));
+        if (files.ContainsValue(null))
+        {
+            // One pass through the data serves all layers, so one claim does.
+            using var claim = store.Claim(RunKey().ToString(), cancellation);
+            CollectMissing(units, keys, files, cancellation);
+        }
+
+        return files.ToDictionary(file => file.Key, file => file.Value!);
+    }
+
+    private void CollectMissing(IReadOnlyList<LayerUnit> units, Dictionary<string, string> keys, Dictionary<string, string?> files, CancellationToken cancellation)
+    {
+        foreach (string path in files.Where(file => file.Value is null).Select(file => file.Key).ToList())
+        {
+            files[path] = store.Find(keys[path]);
+        }
+
         var missing = units.Where(unit => files.TryGetValue(unit.Path, out string? file) && file is null).ToDictionary(unit => unit.Path, unit => unit.Needs);
         if (missing.Count > 0)
         {
@@ -33,8 +50,6 @@ internal sealed class StatisticsPhase(IModelPipeline pipeline, PreparedRun run, 
                 files[path] = store.Put(keys[path], file => StatisticsFile.Write(file, statistics));
             }
         }
-
-        return files.ToDictionary(file => file.Key, file => file.Value!);
     }
 
     private IReadOnlyDictionary<string, LayerStatistics> Collect(Dictionary<string, StatisticKinds> needs, CancellationToken cancellation)
@@ -54,16 +69,18 @@ internal sealed class StatisticsPhase(IModelPipeline pipeline, PreparedRun run, 
         return statistics;
     }
 
-    private string Key(LayerUnit unit)
+    private string Key(LayerUnit unit) => RunKey()
+        .Add("layer", unit.Path)
+        .Add("needs", unit.Needs.ToString())
+        .ToString();
+
+    private ContentKey RunKey()
     {
         var calibrate = run.Recipe.Calibrate;
         return run.ModelKey("statistics", RecipeFiles.Calibration, options)
             .Add("collector", CollectorVersion)
             .Add("samples", calibrate?.Samples ?? 0)
             .Add("length", calibrate?.SequenceLength ?? 0)
-            .Add("seed", run.Recipe.Seed)
-            .Add("layer", unit.Path)
-            .Add("needs", unit.Needs.ToString())
-            .ToString();
+            .Add("seed", run.Recipe.Seed);
     }
 }

@@ -13,14 +13,19 @@ namespace PipelineDsl.Host;
 /// <summary>Runs every pipeline of an assembly.</summary>
 internal static class Worker
 {
+    private const string TurnFile = "run.claim";
+
     /// <summary>Runs a request; false when something is wrong, which was then reported.</summary>
     public static bool Run(Request request, CancellationToken cancellation)
     {
-        Directory.CreateDirectory(Path.GetDirectoryName(request.Journal)!);
+        string folder = Path.GetDirectoryName(request.Journal)!;
+        Directory.CreateDirectory(folder);
         var observer = new ConsoleObserver(request);
-        observer.Record("run");
         try
         {
+            // Builds of one project at once leave their artifacts in one place: they take turns, and who comes second finds the work done.
+            using var turn = Claim.Take(Path.Combine(folder, TurnFile), () => observer.Progress("waiting for another build of this project"), cancellation);
+            observer.Record("run");
             return RunAll(request, observer, cancellation);
         }
         catch (PipelineException failure)

@@ -16,6 +16,9 @@ internal static class Program
         ["tables"] = TableBenchmark.Run,
         ["codebooks"] = CodebookBenchmark.Run,
         ["leaderboard"] = Leaderboard.Run,
+        ["fuzz"] = FuzzBenchmark.Run,
+        ["noop"] = NoopBenchmark.Run,
+        ["generator"] = GeneratorBenchmark.Run,
     };
 
     private static int Main(string[] args)

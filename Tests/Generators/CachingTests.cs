@@ -56,6 +56,32 @@ public sealed class CachingTests
         result.Reasons(PipelineStepNames.ModuleClasses).ShouldContain(IncrementalStepRunReason.Modified);
     }
 
+    /// <summary>What a class is read as depends on more than its own file.</summary>
+    [Theory]
+    [InlineData("class Sizes { public const int Width = 48; }", "class Sizes { public const int Width = 24; }", "fc1: 24")]
+    [InlineData("class Base : Module<Tensor, Tensor> { protected readonly Linear low = Linear(48, 8); }", "class Base : Module<Tensor, Tensor> { protected readonly Linear low = Linear(48, 6); }", "low: 6")]
+    [InlineData("partial class Net { }", "partial class Net { private readonly Linear more = Linear(48, 5); }", "more: 5")]
+    public void An_edit_in_another_file_changes_the_classes_that_depend_on_it(string before, string after, string expected)
+    {
+        const string usings = "using TorchSharp.Modules; using static TorchSharp.torch; using static TorchSharp.torch.nn;\nnamespace Mine;\n";
+        string others = string.Concat(new[] { "class Sizes { public const int Width = 48; }", "class Base : Module<Tensor, Tensor> { protected Base() : base(\"\") { } protected readonly Linear low = Linear(48, 8); }" }
+            .Where(type => type.Split(' ')[1] != before.Replace("partial ", "").Split(' ')[1]).Select(type => type + "\n"));
+        var run = new GeneratorRun()
+            .Source("Net.cs", usings + "[PipelineDsl.Recipe(\"net\", Weights = \"w\")] public partial class Net : Base { private readonly Linear fc1 = Linear(8, Sizes.Width); }")
+            .Source("Others.cs", usings + others)
+            .Source("Edited.cs", usings + before);
+        run.Run();
+        run.Source("Unrelated.cs", "class Unrelated { int Value() => 1; }").Run();
+        run.Source("Unrelated.cs", "class Unrelated { int Value() => 2; }").Run();
+        var result = run.Source("Edited.cs", usings + after).Run();
+        var net = result.Raw.TrackedSteps[PipelineStepNames.ModuleClasses].SelectMany(step => step.Outputs).Select(output => (ModuleClass)output.Value).Single(type => type.Name == "Net");
+        net.Members.Select(member => $"{member.Name}: {member.Shape?.Rows.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "none"}").ShouldContain(expected);
+        result.Files.ShouldBe(new GeneratorRun()
+            .Source("Net.cs", usings + "[PipelineDsl.Recipe(\"net\", Weights = \"w\")] public partial class Net : Base { private readonly Linear fc1 = Linear(8, Sizes.Width); }")
+            .Source("Others.cs", usings + others)
+            .Source("Edited.cs", usings + after).Run().Files);
+    }
+
     [Fact]
     public void Equal_sources_give_equal_models_in_any_order_of_files()
     {

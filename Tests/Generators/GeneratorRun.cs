@@ -30,6 +30,15 @@ internal sealed class GeneratorRun
     private ImmutableArray<AdditionalText> files = [];
 
     public GeneratorRun(LanguageVersion version = LanguageVersion.Preview, params (string Name, string Value)[] properties)
+        : this(version, track: true, properties)
+    {
+    }
+
+    /// <summary>Makes an empty project.</summary>
+    /// <param name="version">The language's version.</param>
+    /// <param name="track">Whether the driver remembers why each step ran, which takes its time.</param>
+    /// <param name="properties">The build's properties.</param>
+    public GeneratorRun(LanguageVersion version, bool track, params (string Name, string Value)[] properties)
     {
         parse = new CSharpParseOptions(version, DocumentationMode.Diagnose);
         compilation = CSharpCompilation.Create("Consumer", [], References, new CSharpCompilationOptions(OutputKind.DynamicallyLinkedLibrary, nullableContextOptions: NullableContextOptions.Enable));
@@ -42,7 +51,7 @@ internal sealed class GeneratorRun
             [new RecipeGenerator().AsSourceGenerator()],
             parseOptions: parse,
             optionsProvider: new Options([("build_property.ProjectDir", Root), .. properties]),
-            driverOptions: new GeneratorDriverOptions(IncrementalGeneratorOutputKind.None, trackIncrementalGeneratorSteps: true));
+            driverOptions: new GeneratorDriverOptions(IncrementalGeneratorOutputKind.None, trackIncrementalGeneratorSteps: track));
     }
 
     /// <summary>Adds or replaces a C# file.</summary>
@@ -63,6 +72,15 @@ internal sealed class GeneratorRun
         files = old is null ? files.Add(added) : files.Replace(old, added);
         return this;
     }
+
+    /// <summary>Runs the generator and nothing else, as the compiler does on every edit.</summary>
+    public void Drive() => driver = driver.RunGenerators(compilation);
+
+    /// <summary>The time that the last run spent in the generator.</summary>
+    public TimeSpan Time => driver.GetTimingInfo().GeneratorTimes.Single().ElapsedTime;
+
+    /// <summary>Makes the compiler know the edited code, which it does for itself on every edit.</summary>
+    public void Settle() => compilation.GetDiagnostics();
 
     public GeneratorResult Run()
     {
