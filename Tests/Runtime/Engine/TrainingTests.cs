@@ -140,6 +140,18 @@ public sealed class TrainingTests : IDisposable
     }
 
     [Fact]
+    public void Another_way_of_training_is_another_plan()
+    {
+        var recipe = Recipe(("first", [new Lora { Rank = 2 }]));
+        project.NewRun().Execute(new Shifted(recipe));
+        var settings = Settings();
+        settings.LearningRate = 0.01;
+        var failure = Should.Throw<PipelineException>(() => project.NewRun(locked: true).Execute(new Shifted(recipe with { Train = recipe.Train! with { Settings = settings } })));
+        failure.Diagnostic.Id.ShouldBe(DiagnosticIds.PlanDiffersFromLock);
+        failure.Message.ShouldContain("train: learningRate 0.02 → 0.01");
+    }
+
+    [Fact]
     public void Held_out_data_that_is_the_training_data_is_a_warning()
     {
         var recipe = Recipe(("first", [new Lora { Rank = 2 }]));
