@@ -200,7 +200,8 @@ public sealed class RecipeParser
         var settings = new EvaluateAttribute(entry.Data.Text);
         var given = entry.Reader.Settings(RecipeCatalog.Evaluate, settings);
         var limit = given?.FirstOrDefault(setting => setting.Name == nameof(EvaluateAttribute.MaxRegression));
-        return RecipeCatalog.Bind(settings, limit?.Span ?? entry.Span, entry.Data.Span);
+        bool isPlain = limit is not null && entry.Reader.Text(SettingDescriptor.CamelCase(limit.Name)) is { } text && !text.Text.EndsWith("%", StringComparison.Ordinal);
+        return RecipeCatalog.Bind(settings, isPlain, limit?.Span ?? entry.Span, entry.Data.Span, Report);
     }
 
     private (MappingReader Reader, WrittenText Data, SourceSpan Span)? ReadData(MappingReader recipe, string key, IReadOnlyList<SettingDescriptor> settings)

@@ -34,7 +34,7 @@ internal sealed class YamlTree(string path, Action<RecipeDiagnostic> report)
         if (scalar.Text.Length > MaxScalar)
         {
             Report($"a value has {scalar.Text.Length} characters; write at most {MaxScalar}", scalar.Span);
-            scalar = scalar with { Text = "" };
+            scalar = scalar with { Text = scalar.Text.Substring(0, MaxScalar), IsRefused = true };
         }
 
         if (open.Count > 0 && open.Peek() is { Node: YamlMapping, Key: null })
