@@ -77,7 +77,8 @@ string[]? Filter()
 // would free one in use now and then. The engine guards itself (FinalizerGate).
 Dictionary<string, string> TensorEnvironment()
 {
-    var environment = new Dictionary<string, string> { ["DOTNET_JITMinOpts"] = "1" };
+    // Threads of the tensor library that wait must not keep a core from those that work: tests run in parallel.
+    var environment = new Dictionary<string, string> { ["DOTNET_JITMinOpts"] = "1", ["OMP_WAIT_POLICY"] = "passive" };
     if (LibStdCppShim.LibraryPath() is { } path)
     {
         environment[LibStdCppShim.Variable] = path;

@@ -139,4 +139,10 @@ public static class DiagnosticIds
 
     /// <summary>Something that an export format cannot hold as it is.</summary>
     public const string NotExportable = "PDSL3016";
+
+    /// <summary>Training whose loss or gradients are no numbers any more.</summary>
+    public const string TrainingDiverged = "PDSL3017";
+
+    /// <summary>Training examples that were left out or cut.</summary>
+    public const string ExamplesAdjusted = "PDSL3018";
 }

@@ -120,6 +120,12 @@ public static class RecipeResolver
                 return null;
             }
 
+            if (chain.LastOrDefault() is { } below && Conflict(below.Step, step.Step) is { } reason)
+            {
+                report(new(DiagnosticIds.ContradictorySteps, Severity.Error, $"'{layer.Path}' gets '{StepCatalog.Of(step.Step).Name}' after '{StepCatalog.Of(below.Step).Name}': {reason}", step.Span));
+                return null;
+            }
+
             chain.Add(step);
             foreach (var problem in step.Step.Check(layer.Shape, new HashSet<string>(step.Given.Select(given => given.Name))).Where(problem => !IsLeftToBudget(recipe, step.Step, problem)))
             {
@@ -130,6 +136,12 @@ public static class RecipeResolver
 
         return new(layer, new(chain), steps[0].rule.Span);
     }
+
+    /// <summary>Why an adapter cannot stand on what a step leaves, or null.</summary>
+    private static string? Conflict(Step before, Step step) => step is not Adapt adapter ? null
+        : before.IsTrained ? "both leave numbers to train; drop one of them"
+        : !adapter.KeepsBase ? "it makes the layer's weight dense again; drop one of them, or take 'lora' with 'start: uniform', which leaves the weight as it is"
+        : null;
 
     private static bool IsLeftToBudget(Recipe recipe, Step step, StepProblem problem) => recipe.Budget is not null && step.IsOpen && problem.Id == DiagnosticIds.MissingSetting;
 

@@ -15,6 +15,9 @@ internal sealed class BatAdapter(Tensor baseWeight, Tensor block) : Adapter(Laye
     public override IReadOnlyList<(string Name, Tensor Value)> Parameters => [("block", block)];
 
     /// <inheritdoc/>
+    public override bool IsAdditive => false;
+
+    /// <inheritdoc/>
     private protected override Tensor Compute(Tensor x, Func<Tensor, Tensor> product) =>
         Operation.Apply(x.to(block.dtype), Combine(BaseWeight.to(block.dtype))).to(x.dtype);
 

@@ -1,3 +1,4 @@
+using PipelineDsl.Runtime.Numerics;
 using TorchSharp;
 
 using static TorchSharp.torch;
@@ -14,9 +15,15 @@ internal sealed class BoneAdapter(Tensor baseWeight, Tensor block) : Adapter(Lay
     /// <inheritdoc/>
     public override IReadOnlyList<(string Name, Tensor Value)> Parameters => [("block", block)];
 
+    /// <summary>Whether outputs share numbers.</summary>
+    public bool IsMini => block.shape[1] != BaseShape[0];
+
     private long Width => block.shape[0];
 
-    private long Inputs => BaseWeight.shape[1];
+    private long Inputs => BaseShape[1];
+
+    /// <inheritdoc/>
+    public override bool IsAdditive => true;
 
     /// <inheritdoc/>
     private protected override Tensor Compute(Tensor x, Func<Tensor, Tensor> product)
@@ -35,13 +42,13 @@ internal sealed class BoneAdapter(Tensor baseWeight, Tensor block) : Adapter(Lay
     private protected override Tensor Separate(Tensor merged) => merged - Change();
 
     /// <inheritdoc/>
-    /// <remarks>A says which place in its shard an input has, and B is the block.</remarks>
-    private protected override LowRankDelta? LowRank() => new(Tiled(eye(Width, dtype: block.dtype, device: block.device)), Full().mT, 1);
+    private protected override LowRankDelta? LowRank()
+    {
+        var (a, b) = ThinFactors.OfShards(block, BaseShape[0], Inputs);
+        return new(a, b, 1);
+    }
 
-    private Tensor Change() => Tiled(Full().mT);
+    private Tensor Change() => Full().mT.repeat(1, (Inputs + Width - 1) / Width).narrow(1, 0, Inputs);
 
-    private Tensor Full() => block.repeat(1, BaseWeight.shape[0] / block.shape[1]);
-
-    /// <summary>A matrix of shard width beside itself, cut to the inputs.</summary>
-    private Tensor Tiled(Tensor shard) => shard.repeat(1, (Inputs + Width - 1) / Width).narrow(1, 0, Inputs);
+    private Tensor Full() => block.repeat(1, BaseShape[0] / block.shape[1]);
 }

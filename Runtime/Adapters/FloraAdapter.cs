@@ -23,6 +23,9 @@ internal sealed class FloraAdapter(LayerOperation operation, Tensor baseWeight, 
     private int Axes => factors.Count - 2;
 
     /// <inheritdoc/>
+    public override bool IsAdditive => true;
+
+    /// <inheritdoc/>
     private protected override Tensor Compute(Tensor x, Func<Tensor, Tensor> product)
     {
         var frozen = product(x);
@@ -44,7 +47,7 @@ internal sealed class FloraAdapter(LayerOperation operation, Tensor baseWeight, 
     private Tensor Change()
     {
         var inner = Widened();
-        return Operation.Shaped(factors[1].mm(Operation.Matrix(inner)), BaseWeight.shape).mul(scaling);
+        return Operation.Shaped(factors[1].mm(Operation.Matrix(inner)), BaseShape).mul(scaling);
     }
 
     /// <summary>The kernel between few channels [r_out, r_in, sizes...].</summary>

@@ -1,3 +1,4 @@
+using PipelineDsl.Runtime.Numerics;
 using TorchSharp;
 
 using static TorchSharp.torch;
@@ -7,7 +8,7 @@ namespace PipelineDsl.Runtime.Adapters;
 /// <summary>W + s B A, and with a trained magnitude m / ‖W + s B A‖ of it for each unit. Neither the product B A nor the sum is formed in training.</summary>
 internal sealed class LoraAdapter : Adapter
 {
-    private readonly Lora method;
+    private readonly Lora step;
     private readonly Tensor a;
     private readonly Tensor b;
     private readonly Tensor? magnitude;
@@ -19,34 +20,61 @@ internal sealed class LoraAdapter : Adapter
     private readonly (Tensor A, Tensor B)? first;
 
     /// <summary>An adapter with its factors at the start; runs inside a dispose scope, without gradients.</summary>
-    public LoraAdapter(Lora method, LayerOperation operation, Tensor baseWeight, Tensor a, Tensor b, bool changesBase)
+    public LoraAdapter(Lora step, LayerOperation operation, Tensor baseWeight, Tensor a, Tensor b, bool changesBase)
         : base(operation, baseWeight)
     {
-        this.method = method;
+        this.step = step;
         (this.a, this.b) = (a, b);
         first = changesBase ? (a.clone(), b.clone()) : null;
-        if (method.WeightDecomposed)
+        if (step.WeightDecomposed)
         {
             baseNorms = operation.Matrix(baseWeight).to(a.dtype).square().sum(dim: 1L);
             magnitude = Norms();
         }
     }
 
+    /// <summary>Rank, scaling and dropout.</summary>
+    public Lora Step => step;
+
+    /// <summary>The trained magnitudes [units], or null.</summary>
+    public Tensor? Magnitude => magnitude;
+
+    /// <summary>The change of the original weight before magnitudes; tensors may be the adapter's own.</summary>
+    public LowRankDelta ChangeOfOriginal()
+    {
+        if (first is not { } start)
+        {
+            return new(a, b, step.Scaling);
+        }
+
+        var (joinedA, joinedB) = ThinFactors.Since(a, b, start.A, start.B);
+        return new(joinedA, joinedB, step.Scaling);
+    }
+
     /// <inheritdoc/>
     public override IReadOnlyList<(string Name, Tensor Value)> Parameters => magnitude is null ? [("A", a), ("B", b)] : [("A", a), ("B", b), ("magnitude", magnitude)];
+
+    /// <inheritdoc/>
+    public override bool IsAdditive => magnitude is null;
 
     /// <inheritdoc/>
     private protected override Tensor Compute(Tensor x, Func<Tensor, Tensor> product)
     {
         var frozen = product(x);
-        var input = x.is_floating_point() ? x.to(a.dtype) : x;
-        var change = Operation.Mix(Operation.Apply(input, Operation.Shaped(a, a.shape)).mul(method.Scaling), b);
-        if (magnitude is null)
+        if (!x.is_floating_point())
         {
-            return frozen + change.to(frozen.dtype);
+            return Joined(frozen, frozen, Change(x));
         }
 
-        return Operation.OverUnits(magnitude / Norms(), frozen).mul(frozen.to(a.dtype) + change).to(frozen.dtype);
+        var input = x.to(a.dtype);
+        if (step.Dropout == 0 || Pass is null)
+        {
+            return Joined(frozen, frozen, Change(input));
+        }
+
+        // With magnitudes the frozen weight's share of the change comes from what was not dropped, too, as published.
+        input = input.mul(Pass.Mask(input, step.Dropout));
+        return Joined(frozen, magnitude is null ? frozen : product(input.to(x.dtype)), Change(input));
     }
 
     /// <inheritdoc/>
@@ -65,9 +93,13 @@ internal sealed class LoraAdapter : Adapter
 
     /// <inheritdoc/>
     /// <remarks>A trained magnitude multiplies the original weight too, which no low-rank change does.</remarks>
-    private protected override LowRankDelta? LowRank() => magnitude is not null ? null
-        : first is { } start ? new(cat([a, start.A], 0), cat([b, start.B.neg()], 1), method.Scaling)
-        : new(a, b, method.Scaling);
+    private protected override LowRankDelta? LowRank() => magnitude is null ? ChangeOfOriginal() : null;
+
+    /// <inheritdoc/>
+    private protected override LowRankDelta? OverBase() => new(a, b, step.Scaling);
+
+    /// <inheritdoc/>
+    private protected override Tensor? UnitScales() => magnitude is null ? null : magnitude / Norms();
 
     /// <inheritdoc/>
     private protected override void OwnRest()
@@ -89,8 +121,28 @@ internal sealed class LoraAdapter : Adapter
         }
     }
 
+    /// <summary>y + (g − 1) W x + g s B A x, with g = m / ‖W + s B A‖, or 1.</summary>
+    /// <param name="frozen">y, what the frozen weight makes of the inputs.</param>
+    /// <param name="seen">W x, what it makes of those that were not dropped.</param>
+    /// <param name="change">s B A x.</param>
+    private Tensor Joined(Tensor frozen, Tensor seen, Tensor change)
+    {
+        if (magnitude is null)
+        {
+            return frozen + change.to(frozen.dtype);
+        }
+
+        var gain = Operation.OverUnits(magnitude / Norms(), frozen);
+        return ReferenceEquals(frozen, seen)
+            ? gain.mul(frozen.to(a.dtype) + change).to(frozen.dtype)
+            : (frozen.to(a.dtype) + (gain - 1).mul(seen.to(a.dtype)) + gain.mul(change)).to(frozen.dtype);
+    }
+
+    /// <summary>s B A x.</summary>
+    private Tensor Change(Tensor x) => Operation.Mix(Operation.Apply(x, Operation.Shaped(a, a.shape)).mul(step.Scaling), b);
+
     /// <summary>s B A as a matrix [units, inputs].</summary>
-    private Tensor Change() => b.mm(InnerMatrix()).mul(method.Scaling);
+    private Tensor Change() => b.mm(InnerMatrix()).mul(step.Scaling);
 
     private Tensor InnerMatrix() => Operation.Matrix(Operation.Shaped(a, a.shape));
 
@@ -101,7 +153,7 @@ internal sealed class LoraAdapter : Adapter
         using var scope = NewDisposeScope();
         var inner = InnerMatrix();
         var crossed = Operation.Matrix(BaseWeight).to(a.dtype).mm(inner.mT);
-        var squares = baseNorms! + crossed.mul(b).sum(dim: 1L).mul(2 * method.Scaling) + b.mm(inner.mm(inner.mT)).mul(b).sum(dim: 1L).mul(method.Scaling * method.Scaling);
+        var squares = baseNorms! + crossed.mul(b).sum(dim: 1L).mul(2 * step.Scaling) + b.mm(inner.mm(inner.mT)).mul(b).sum(dim: 1L).mul(step.Scaling * step.Scaling);
         return squares.clamp_min(0).sqrt().MoveToOuterDisposeScope();
     }
 }

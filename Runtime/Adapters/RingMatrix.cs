@@ -72,28 +72,6 @@ public static class RingMatrix
         return distance.MoveToOuterDisposeScope();
     }
 
-    /// <summary>A number as at most three factors, the nearest to its cube root, ascending and without ones.</summary>
-    public static IReadOnlyList<int> Factors(int number)
-    {
-        double root = Math.Cbrt(number);
-        int[] best = [1, 1, number];
-        for (int a = 1; a * a * a <= number; a++)
-        {
-            for (int b = a; number % a == 0 && b * b <= number / a; b++)
-            {
-                if (number / a % b == 0 && Spread(a, b, number / a / b, root) < Spread(best[0], best[1], best[2], root))
-                {
-                    best = [a, b, number / a / b];
-                }
-            }
-        }
-
-        int[] proper = [.. best.Where(factor => factor > 1)];
-        return proper.Length > 0 ? proper : [1];
-    }
-
     /// <summary>I / R for every place of the ring [size, size, 1, 1].</summary>
     private static Tensor Unit(long size, long rank, ScalarType dtype, Device device) => eye(size, dtype: dtype, device: device).div(rank).unsqueeze(-1).unsqueeze(-1);
-
-    private static double Spread(int a, int b, int c, double root) => Math.Abs(a - root) + Math.Abs(b - root) + Math.Abs(c - root);
 }

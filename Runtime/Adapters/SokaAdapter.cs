@@ -19,6 +19,9 @@ internal sealed class SokaAdapter(Tensor baseWeight, KroneckerTerms terms, Tenso
     public override IReadOnlyList<(string Name, Tensor Value)> Parameters => [("A", left), ("B", right)];
 
     /// <inheritdoc/>
+    public override bool IsAdditive => true;
+
+    /// <inheritdoc/>
     private protected override Tensor Compute(Tensor x, Func<Tensor, Tensor> product)
     {
         var frozen = product(x);

@@ -3,6 +3,22 @@ namespace PipelineDsl.Runtime.Adapters;
 /// <summary>Ranks that a spectrum suggests.</summary>
 public static class SpectrumRank
 {
+    /// <summary>The number of Kronecker terms that a spectrum gets.</summary>
+    /// <param name="step">The rules.</param>
+    /// <param name="values">Singular values of the rearrangement, descending.</param>
+    public static int Of(Soka step, IReadOnlyList<double> values)
+    {
+        int energy = OfEnergy(values, step.EnergyThreshold);
+        int elbow = step.Elbow switch
+        {
+            ElbowRule.Chord => OfChord(values),
+            ElbowRule.Gap => OfGap(values),
+            _ => energy,
+        };
+        int most = Math.Min(step.MostTerms, values.Count);
+        return Math.Clamp(step.TakeLarger ? Math.Max(energy, elbow) : Math.Min(energy, elbow), Math.Min(step.MinRank, most), most);
+    }
+
     /// <summary>The smallest rank that keeps a share of the squared singular values.</summary>
     /// <param name="values">Descending.</param>
     /// <param name="share">In (0, 1].</param>

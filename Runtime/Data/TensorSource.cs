@@ -35,15 +35,15 @@ public sealed class TensorSource : DataSource
             throw Broken(path, $"holds no tensor '{Input}' (it holds: {string.Join(", ", file.Names.Take(10))}); name the inputs '{Input}' and what they are measured against '{Target}'");
         }
 
-        long rows = Rows(file, Input);
+        long rows = RowsOf(file, Input);
         if (rows == 0)
         {
             throw Broken(path, $"has no rows in '{Input}'; give at least one");
         }
 
-        return !file.Contains(Target) || Rows(file, Target) == rows
+        return !file.Contains(Target) || RowsOf(file, Target) == rows
             ? new TensorSource(samples) { Path = path, RowCount = rows }
-            : throw Broken(path, $"has {rows} rows of '{Input}' but {Rows(file, Target)} of '{Target}'; give one target a row");
+            : throw Broken(path, $"has {rows} rows of '{Input}' but {RowsOf(file, Target)} of '{Target}'; give one target a row");
     }
 
     /// <inheritdoc/>
@@ -52,24 +52,34 @@ public sealed class TensorSource : DataSource
     /// <inheritdoc/>
     public override IEnumerable<Batch> EvaluationBatches() => Batches(Spread(RowCount, 0));
 
+    /// <summary>Some rows as one batch; the caller owns it.</summary>
+    /// <param name="rows">Their places.</param>
+    public Batch Rows(long[] rows)
+    {
+        using var file = SafetensorsFile.Open(Path);
+        return Rows(file, rows);
+    }
+
     private IEnumerable<Batch> Batches(IEnumerable<long> rows)
     {
         using var file = SafetensorsFile.Open(Path);
         foreach (long[] chunk in rows.Chunk(BatchRows))
         {
-            yield return new Batch(Read(file, Input, chunk), file.Contains(Target) ? Read(file, Target, chunk) : null);
+            yield return Rows(file, chunk);
         }
     }
+
+    private static Batch Rows(SafetensorsFile file, long[] rows) => new(Read(file, Input, rows), file.Contains(Target) ? Read(file, Target, rows) : null);
 
     private static Tensor Read(SafetensorsFile file, string name, long[] rows)
     {
         using var scope = NewDisposeScope();
-        bool neighbours = rows[^1] - rows[0] == rows.Length - 1;
+        bool neighbours = rows.Index().All(row => row.Item == rows[0] + row.Index);
         var read = neighbours ? file.ReadRows(name, rows[0], rows.Length) : cat([.. rows.Select(row => file.ReadRows(name, row, 1))]);
         return read.to(read.is_floating_point() ? float32 : int64).DetachFromDisposeScope();
     }
 
-    private static long Rows(SafetensorsFile file, string name) => file.Info(name) is { Shape: [var rows, ..], Type.Torch: not null }
+    private static long RowsOf(SafetensorsFile file, string name) => file.Info(name) is { Shape: [var rows, ..], Type.Torch: not null }
         ? rows
         : throw Broken(file.Path, $"has a tensor '{name}' that is a scalar or of dtype {file.Info(name).Type}; give it rows of a dtype that the tensor library has");
 

@@ -66,7 +66,9 @@ public sealed class TextSource : DataSource
         return new Batch(tensor(ids, [1, length]).DetachFromDisposeScope(), tensor(next, [1, length]).DetachFromDisposeScope());
     }
 
-    private static string ReadText(string path)
+    /// <summary>Reads a text file.</summary>
+    /// <exception cref="PipelineException">PDSL1015, PDSL3012: it is not there or cannot be read. PDSL3005: it is empty or no UTF-8.</exception>
+    internal static string ReadText(string path)
     {
         byte[] bytes = ReadableFile.Try(path, File.ReadAllBytes);
         var content = bytes.AsSpan(bytes.AsSpan().StartsWith(Encoding.UTF8.Preamble) ? Encoding.UTF8.Preamble.Length : 0);

@@ -49,7 +49,7 @@ internal sealed class CalibrationLoss(IModelPipeline pipeline, PreparedRun run, 
 
     private double Measure(string weights, Func<IReadOnlyList<SolvedUnit>> layers, CancellationToken cancellation) => store.Number(Key(weights), () =>
     {
-        using var thread = new OneThread();
+        using var thread = new ThreadCount(1);
         var solved = layers();
         var device = options.TensorDevice;
         run.Model.to(device);

@@ -26,16 +26,22 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
     /// <summary>The layer's plan.</summary>
     public PlannedLayer Plan => plan;
 
+    /// <summary>The steps that are solved for the layer alone; an adapter after them is trained with all others.</summary>
+    private IReadOnlyList<Step> Steps { get; } = [.. plan.Steps.Where(step => step.Stage != Stage.Adapt)];
+
+    /// <summary>The step whose result is trained, or null.</summary>
+    public Step? Trained => plan.Steps is [.., { IsTrained: true } last] ? last : null;
+
     /// <summary>The layer in the model.</summary>
     public ModelLayer Layer => layer;
 
     /// <summary>What all its steps ask for.</summary>
-    public StatisticKinds Needs => plan.Steps.Aggregate(StatisticKinds.None, (needs, step) => needs | step.NeedsOf(plan.Shape));
+    public StatisticKinds Needs => Steps.Aggregate(StatisticKinds.None, (needs, step) => needs | step.NeedsOf(plan.Shape));
 
     /// <summary>The content key: everything the result depends on.</summary>
     /// <param name="statistics">The file with each layer's statistics, by path; its name is its digest.</param>
     /// <param name="device">Where tensors are solved.</param>
-    public string Key(IReadOnlyDictionary<string, string> statistics, string device) => AddSteps(StartKey("layer", statistics, device), plan.Steps).ToString();
+    public string Key(IReadOnlyDictionary<string, string> statistics, string device) => AddSteps(StartKey("layer", statistics, device), Steps).ToString();
 
     /// <summary>The content key of the errors of several candidates of each step.</summary>
     /// <param name="statistics">As for <see cref="Key"/>.</param>
@@ -44,7 +50,7 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
     public string ErrorsKey(IReadOnlyDictionary<string, string> statistics, string device, IReadOnlyList<IReadOnlyList<Step?>> candidates)
     {
         var key = StartKey("errors", statistics, device);
-        foreach (var step in candidates)
+        foreach (var step in Solved(candidates))
         {
             AddSteps(key.Add("candidates", step.Count), step.OfType<Step>());
         }
@@ -75,11 +81,11 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
 
     /// <summary>How the layer's last step trains its result, or null when it does not.</summary>
     public ReconstructionSettings? Reconstruction =>
-        plan.Steps.Count > 0 && SolverCatalog.For(plan.Steps[^1]) is IReconstructingSolver solver && solver.SettingsOf(plan.Steps[^1]) is { Steps: > 0 } settings ? settings : null;
+        Steps.Count > 0 && SolverCatalog.For(Steps[^1]) is IReconstructingSolver solver && solver.SettingsOf(Steps[^1]) is { Steps: > 0 } settings ? settings : null;
 
     /// <summary>Runs the steps. The caller owns the result.</summary>
     /// <exception cref="PipelineException">PDSL3007: a solver failed.</exception>
-    public SolvedLayer Solve(LayerStatistics statistics) => Guarded(() => SolveChain(statistics, plan.Steps));
+    public SolvedLayer Solve(LayerStatistics statistics) => Guarded(() => SolveChain(statistics, Steps));
 
     /// <summary>Predicts the error of every combination of candidates of the chain's steps, the last step's varying fastest.</summary>
     /// <param name="statistics">The layer's statistics.</param>
@@ -90,8 +96,10 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
     {
         using var weight = new Dense(run.Weights.Read(layer.WeightName).reshape(plan.Shape.Rows, plan.Shape.Columns));
         var bias = run.Weights.Contains(layer.BiasName) ? run.Weights.Read(layer.BiasName) : null;
-        return CompareFrom(new(plan.Path, weight, bias, statistics, run.Recipe.Seed) { Shape = plan.Shape }, candidates);
+        return CompareFrom(new(plan.Path, weight, bias, statistics, run.Recipe.Seed) { Shape = plan.Shape }, Solved(candidates));
     });
+
+    private static IReadOnlyList<IReadOnlyList<Step?>> Solved(IReadOnlyList<IReadOnlyList<Step?>> candidates) => [.. candidates.Where(step => step is not [{ Stage: Stage.Adapt }])];
 
     private LayerErrors CompareFrom(LayerProblem problem, IReadOnlyList<IReadOnlyList<Step?>> candidates)
     {
@@ -120,11 +128,11 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
     /// <param name="solved">The result; still the caller's.</param>
     /// <exception cref="PipelineException">PDSL3007: a solver failed.</exception>
     public TrainableWeight Start(LayerStatistics statistics, SolvedLayer solved) => WithProblem(statistics, problem =>
-        ((IReconstructingSolver)SolverCatalog.For(plan.Steps[^1])).Start(problem, plan.Steps[^1], new(solved.Weight, solved.Bias, solved.Facts, solved.Spectrum, [])));
+        ((IReconstructingSolver)SolverCatalog.For(Steps[^1])).Start(problem, Steps[^1], new(solved.Weight, solved.Bias, solved.Facts, solved.Spectrum, [])));
 
     /// <summary>What rounding to nearest makes of the layer on the grid of its last step; null for a step without one. The caller owns it.</summary>
     /// <param name="statistics">The layer's statistics.</param>
-    public Expression? RoundToNearest(LayerStatistics statistics) => plan.Steps[^1] is not Quantize step ? null : WithProblem(statistics, problem =>
+    public Expression? RoundToNearest(LayerStatistics statistics) => Steps[^1] is not Quantize step ? null : WithProblem(statistics, problem =>
     {
         var plain = new Quantize { Bits = step.Bits, Granularity = step.Granularity, GroupSize = step.GroupSize, ScaleType = step.ScaleType, Symmetric = step.Symmetric };
         return SolverCatalog.For(plain).Solve(problem, plain).Weight;
@@ -152,7 +160,7 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
     /// <summary>Works on the layer as the steps before the last one leave it.</summary>
     private T WithProblem<T>(LayerStatistics statistics, Func<LayerProblem, T> work) => Guarded(() =>
     {
-        using var before = SolveChain(statistics, [.. plan.Steps.Take(plan.Steps.Count - 1)]);
+        using var before = SolveChain(statistics, [.. Steps.Take(Steps.Count - 1)]);
         var bias = before.Bias ?? (run.Weights.Contains(layer.BiasName) ? run.Weights.Read(layer.BiasName) : null);
         return work(new(plan.Path, before.Weight, bias, statistics, run.Recipe.Seed) { Shape = plan.Shape });
     });

@@ -50,7 +50,7 @@ internal sealed class LossAttribution(IModelPipeline pipeline, PreparedRun run, 
 
     private double[] Integrate(IReadOnlyList<SolvedUnit> layers, DataSource data, CancellationToken cancellation)
     {
-        using var thread = new OneThread();
+        using var thread = new ThreadCount(1);
         using var scope = NewDisposeScope();
         run.Model.to(options.TensorDevice);
         var installed = layers.Select(layer => Install(layer)).ToList();

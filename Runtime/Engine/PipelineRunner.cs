@@ -58,6 +58,12 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
             clock.Finish("reconstruct");
         }
 
+        var trained = new TrainingPhase(pipeline, run, store, options, observer).Train(solved, cancellation);
+        if (trained is not null)
+        {
+            clock.Finish("train");
+        }
+
         var blocks = new StackOrderPhase(pipeline, run, store, options, observer).Order(solved, cancellation);
         clock.Finish("order");
 
@@ -78,7 +84,7 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
         var quality = new EvaluationPhase(pipeline, run, store, options, observer).Measure(solved, artifact.Digest, cancellation);
         clock.Finish("evaluate");
 
-        var manifest = artifact.Describe(solved, blocks, quality, options.Device) with { Allocation = allocation, Exports = exports };
+        var manifest = artifact.Describe(solved, blocks, quality, options.Device) with { Allocation = allocation, Exports = exports, Training = trained?.Record };
         RequireBudget(manifest, recipe);
         var files = artifact.Publish(manifest, new RunFacts(clock.Phases, solved.Seconds, solved.Cached));
         string lockFile = planLock.Keep(run);

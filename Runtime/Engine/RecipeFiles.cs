@@ -18,6 +18,12 @@ internal sealed class RecipeFiles
     /// <summary>The role of the calibration data.</summary>
     public const string Calibration = "calibration";
 
+    /// <summary>The role of the training data.</summary>
+    public const string Training = "training";
+
+    /// <summary>The role of the held-out training data.</summary>
+    public const string Validation = "validation";
+
     /// <summary>The role of the evaluation data.</summary>
     public const string Evaluation = "evaluation";
 
@@ -44,6 +50,15 @@ internal sealed class RecipeFiles
         if (recipe.Calibrate is { } calibrate)
         {
             files.Add(Calibration, calibrate.Data, calibrate.DataSpan);
+        }
+
+        if (recipe.Train is { } train)
+        {
+            files.Add(Training, train.Settings.Data, train.DataSpan);
+            if (train.Settings.Validation.Length > 0)
+            {
+                files.Add(Validation, train.Settings.Validation, train.SpanOf(nameof(TrainAttribute.Validation)));
+            }
         }
 
         if (recipe.Evaluate is { } evaluate)

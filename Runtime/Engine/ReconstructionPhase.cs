@@ -39,7 +39,7 @@ internal sealed class ReconstructionPhase(IModelPipeline pipeline, PreparedRun r
             throw new PipelineException(DiagnosticIds.MissingSetting, $"recipe '{run.Recipe.Name}' has steps that train on calibration data; add 'calibrate'", run.Recipe.Span);
         }
 
-        using var thread = new OneThread();
+        using var thread = new ThreadCount(1);
         run.Model.to(options.TensorDevice);
         try
         {
@@ -135,7 +135,7 @@ internal sealed class ReconstructionPhase(IModelPipeline pipeline, PreparedRun r
         {
             students.AddRange(block.Layers.Zip(weights, (layer, weight) => new StudentLayer(layer.Unit.Layer, layer.Result.Weight, layer.Result.Bias, weight.Bias is not null)));
             using var error = new BlockError(block.Calls, students, samples, block.Settings.HeldOut, run.Recipe.Seed);
-            var training = new Training(weights, error, block.Settings, () =>
+            var training = new BlockTraining(weights, error, block.Settings, () =>
             {
                 cancellation.ThrowIfCancellationRequested();
                 FinalizerGate.Drain();

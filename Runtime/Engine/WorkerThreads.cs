@@ -18,7 +18,7 @@ internal static class WorkerThreads
         var failures = new ConcurrentQueue<Exception>();
         var threads = Enumerable.Range(0, Math.Clamp(cores, 1, Math.Max(1, items.Count))).Select(_ => new Thread(() =>
         {
-            using var one = new OneThread();
+            using var one = new ThreadCount(1);
             while (failures.IsEmpty && !cancellation.IsCancellationRequested && queue.TryDequeue(out var item))
             {
                 try

@@ -61,7 +61,7 @@ public sealed class InputReservoir(long columns, long seed, int capacity = Input
     /// <summary>Where the vector goes, or null when it does not stay.</summary>
     private int? SlotFor(long place)
     {
-        ulong number = Number(place);
+        ulong number = SplitMix.Number((ulong)seed, place);
         if (kept.Count < capacity)
         {
             int free = kept.Count;
@@ -77,14 +77,5 @@ public sealed class InputReservoir(long columns, long seed, int capacity = Input
 
         kept.DequeueEnqueue(slot, number);
         return slot;
-    }
-
-    /// <summary>SplitMix64: the same numbers on every machine.</summary>
-    private ulong Number(long place)
-    {
-        ulong mixed = unchecked((ulong)seed + ((ulong)place + 1) * 0x9E3779B97F4A7C15);
-        mixed = unchecked((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9);
-        mixed = unchecked((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB);
-        return mixed ^ (mixed >> 31);
     }
 }

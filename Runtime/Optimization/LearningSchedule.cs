@@ -3,12 +3,12 @@ namespace PipelineDsl.Runtime.Optimization;
 /// <summary>What a learning rate is multiplied by in each step.</summary>
 /// <param name="Shape">How it runs after the warm-up.</param>
 /// <param name="Steps">T, optimizer steps in all.</param>
-public sealed record LearningSchedule(ScheduleShape Shape, int Steps)
+public sealed record LearningSchedule(TrainingSchedule Shape, int Steps)
 {
     /// <summary>Steps over which the rate rises from zero to its full value.</summary>
     public int WarmUp { get; init; }
 
-    /// <summary>Steps of <see cref="ScheduleShape.Wsd"/> over which the rate falls at the end.</summary>
+    /// <summary>Steps of <see cref="TrainingSchedule.Wsd"/> over which the rate falls at the end.</summary>
     public int Decay { get; init; }
 
     /// <summary>The share of the rate that is left at the end.</summary>
@@ -29,27 +29,11 @@ public sealed record LearningSchedule(ScheduleShape Shape, int Steps)
         double progress = Math.Min(1, (double)(step - WarmUp) / Math.Max(1, Steps - WarmUp));
         return Shape switch
         {
-            ScheduleShape.Constant => 1,
-            ScheduleShape.Linear => Floor + ((1 - Floor) * (1 - progress)),
-            ScheduleShape.Cosine => Floor + ((1 - Floor) * 0.5 * (1 + Math.Cos(Math.PI * progress))),
-            ScheduleShape.Wsd => Floor + ((1 - Floor) * (1 - Math.Clamp((double)(step - (Steps - Decay)) / Math.Max(1, Decay), 0, 1))),
+            TrainingSchedule.Constant => 1,
+            TrainingSchedule.Linear => Floor + ((1 - Floor) * (1 - progress)),
+            TrainingSchedule.Cosine => Floor + ((1 - Floor) * 0.5 * (1 + Math.Cos(Math.PI * progress))),
+            TrainingSchedule.Wsd => Floor + ((1 - Floor) * (1 - Math.Clamp((double)(step - (Steps - Decay)) / Math.Max(1, Decay), 0, 1))),
             _ => throw new ArgumentOutOfRangeException(nameof(step), Shape, "unknown schedule"),
         };
     }
-}
-
-/// <summary>How a learning rate runs after its warm-up.</summary>
-public enum ScheduleShape
-{
-    /// <summary>The full rate to the end.</summary>
-    Constant,
-
-    /// <summary>Along a line to the floor.</summary>
-    Linear,
-
-    /// <summary>Along half a cosine to the floor.</summary>
-    Cosine,
-
-    /// <summary>Warm-up, stable, decay: the full rate until the last steps, then along a line to the floor.</summary>
-    Wsd,
 }

@@ -15,10 +15,10 @@ public sealed class Optimizer(IEnumerable<TrainableGroup> groups) : IDisposable
     /// <summary>Forgets the gradients of the last step.</summary>
     public void Reset()
     {
+        using var scope = NewDisposeScope();
         foreach (var (value, _) in entries)
         {
-            using var gradient = value.grad;
-            gradient?.zero_();
+            value.grad?.zero_();
         }
     }
 

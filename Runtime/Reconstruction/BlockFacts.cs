@@ -5,7 +5,7 @@ namespace PipelineDsl.Runtime.Reconstruction;
 /// <summary>What is reported about the training of a block, on the samples trained on and on those held out.</summary>
 /// <param name="error">The block's error.</param>
 /// <param name="result">The training.</param>
-internal sealed class BlockFacts(BlockError error, TrainingResult result)
+internal sealed class BlockFacts(BlockError error, BlockTrainingResult result)
 {
     /// <summary>
     /// <c>blockLossBefore</c>, <c>blockLossAfter</c>, <c>heldOutBefore</c>, <c>heldOutAfter</c> (mean squared errors of the stored states), <c>blockLossRounded</c> and <c>heldOutRounded</c> of rounding

@@ -30,7 +30,7 @@ public static class LayerReconstruction
 
     private static LayerReconstructionResult Run(TrainableWeight trainable, Expression start, OutputError objective, ReconstructionSettings settings)
     {
-        var result = new Training([trainable], objective, settings).Run([new(start, null)]);
+        var result = new BlockTraining([trainable], objective, settings).Run([new(start, null)]);
         return new(result.Best?[0].Weight, result.StartLoss, result.BestLoss, result.BestStep, result.Losses, result.Note);
     }
 }

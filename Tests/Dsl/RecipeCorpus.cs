@@ -20,6 +20,7 @@ internal static class RecipeCorpus
 {
     private const string Head = "recipe: r\nmodel: M\nweights: w.safetensors\n";
     private const string Learning = Head + "calibrate: { data: c.txt }\n";
+    private const string Adapting = Head + "train: { data: t.txt }\n";
     private const string Steps = "steps:\n  - match: lm_head\n    quantize: { bits: 4 }\n";
 
     public static readonly IReadOnlyDictionary<string, string> Valid = new Dictionary<string, string>
@@ -59,6 +60,8 @@ internal static class RecipeCorpus
         ["a recipe that extends another and overrides it"] = "recipe: r\nextends: base\nweights: other\nsteps:\n  - match: lm_head\n    keep:\n",
         ["a method for convolutions"] = Learning + "steps:\n  - match: conv\n    decoupleQ: { bits: 2, groupSize: 64 }\n",
         ["paths with dots inside the project"] = Head.Replace("w.safetensors", "./a/../w.safetensors", StringComparison.Ordinal) + Steps,
+        ["an adapter over few bits"] = Adapting + "steps:\n  - match: lm_head\n    normalFloat: { bits: 4 }\n    lora: { rank: 8, alpha: 16, dropout: 5% }\n",
+        ["adapters of many kinds"] = Adapting + "steps:\n  - match: \"**.q_proj\"\n    tlora: { inputShape: 4x4x4, outputShape: 8x8 }\n  - match: \"**.k_proj\"\n    soka: { leftRows: 8 }\n  - match: lm_head\n    bat: { rank: 32 }\n  - match: conv\n    flora: { ranks: 16x16x2x2, scaling: 4 }\n  - match: model.embed_tokens\n    lora:\n  - match: \"0\"\n    fineTune: {}\n",
         ["booleans and a text in single quotes"] = Head + "steps:\n  - match: 'lm_head'\n    quantize: { symmetric: false }\n",
     };
 
@@ -150,6 +153,7 @@ internal static class RecipeCorpus
         ["none in a list of exports"] = (Head + "export: [ none ]\n" + Steps, DiagnosticIds.InvalidValue, SeenBy.Schema),
         ["two decompositions of one layer"] = (Learning + "steps:\n  - match: lm_head\n    corda: { rank: 8 }\n    asvd: { rank: 8 }\n", DiagnosticIds.ContradictorySteps, SeenBy.Schema),
         ["two quantisations of one layer"] = (Head + "steps:\n  - match: lm_head\n    quantize:\n    hqq:\n", DiagnosticIds.ContradictorySteps, SeenBy.Schema),
+        ["two adapters of one layer"] = (Adapting + "steps:\n  - match: lm_head\n    bone:\n    bat:\n", DiagnosticIds.ContradictorySteps, SeenBy.Schema),
         ["kept and changed"] = (Head + "steps:\n  - match: lm_head\n    keep:\n    quantize:\n", DiagnosticIds.ContradictorySteps, SeenBy.Schema),
 
         ["a tab"] = (Head + "steps:\n  - match: lm_head\n\tquantize:\n", DiagnosticIds.BrokenYaml, SeenBy.Yaml),
@@ -168,6 +172,14 @@ internal static class RecipeCorpus
         ["a brace of a pattern that is open"] = (Head + "steps:\n  - match: \"{lm_head\"\n    quantize:\n", DiagnosticIds.InvalidValue, SeenBy.CompilerOnly),
         ["a pattern that matches nothing"] = (Head + "steps:\n  - match: lm_haed\n    quantize:\n", DiagnosticIds.PatternMatchesNothing, SeenBy.CompilerOnly),
         ["a layer without a weight to work on"] = (Head + "steps:\n  - match: norm\n    quantize:\n", DiagnosticIds.NotCompressible, SeenBy.CompilerOnly),
+        ["two adapters of one layer for other kinds of layers"] = (Adapting + "steps:\n  - match: lm_head\n    lora:\n    bone:\n", DiagnosticIds.ContradictorySteps, SeenBy.CompilerOnly),
+        ["an adapter that makes few bits dense again"] = (Adapting + "steps:\n  - match: lm_head\n    quantize: { bits: 4 }\n    lora: { start: pissa }\n", DiagnosticIds.ContradictorySteps, SeenBy.CompilerOnly),
+        ["an adapter on one that a decomposition starts"] = (Adapting + "calibrate: { data: c.txt }\nsteps:\n  - match: lm_head\n    corda: { rank: 8, use: adapter }\n    lora:\n", DiagnosticIds.ContradictorySteps, SeenBy.CompilerOnly),
+        ["an adapter's rank above the width"] = (Adapting + "steps:\n  - match: lm_head\n    lora: { rank: 65 }\n", DiagnosticIds.RankTooLarge, SeenBy.CompilerOnly),
+        ["a block that does not divide the layer"] = (Adapting + "steps:\n  - match: lm_head\n    bat: { rank: 48 }\n", DiagnosticIds.InvalidValue, SeenBy.CompilerOnly),
+        ["factors that are none"] = (Adapting + "steps:\n  - match: lm_head\n    tlora: { inputShape: 8*8 }\n", DiagnosticIds.InvalidValue, SeenBy.CompilerOnly),
+        ["factors that make another width"] = (Adapting + "steps:\n  - match: lm_head\n    tlora: { inputShape: 8x9 }\n", DiagnosticIds.InvalidValue, SeenBy.CompilerOnly),
+        ["a table split by an adapter"] = (Adapting + "steps:\n  - match: model.embed_tokens\n    lora: { start: olora }\n", DiagnosticIds.ContradictorySettings, SeenBy.CompilerOnly),
         ["a rank above the width"] = (Head + "steps:\n  - match: lm_head\n    decompose: { rank: 65 }\n", DiagnosticIds.RankTooLarge, SeenBy.CompilerOnly),
         ["a group longer than a row"] = (Head + "steps:\n  - match: lm_head\n    quantize: { groupSize: 65 }\n", DiagnosticIds.GroupTooLarge, SeenBy.CompilerOnly),
         ["two ways to a rank"] = (Head + "steps:\n  - match: lm_head\n    decompose: { rank: 8, keepRatio: 0.5 }\n", DiagnosticIds.ContradictorySettings, SeenBy.CompilerOnly),

@@ -36,12 +36,12 @@ public sealed class CompressModelsTests : IDisposable
     [Fact]
     public void The_host_runs_on_the_staged_application_in_the_project_folder_with_its_own_environment()
     {
-        Task("""for a in "$@"; do echo "progress: <$a>"; done; echo "progress: $PWD $PIPELINEDSL_LIBTORCH" """).Execute().ShouldBeTrue();
+        Task("""for a in "$@"; do echo "progress: <$a>"; done; echo "progress: $PWD $PIPELINEDSL_LIBTORCH $OMP_WAIT_POLICY" """).Execute().ShouldBeTrue();
 
         Said(MessageImportance.High).ShouldBe(
         [
             "<exec>", "<--runtimeconfig>", $"<{folder}/Host.runtimeconfig.json>", "<--depsfile>", $"<{folder}/App.deps.json>",
-            "<--additionalprobingpath>", "</packages>", $"<{folder}/Host.dll>", $"<{Request}>", $"{folder} /natives",
+            "<--additionalprobingpath>", "</packages>", $"<{folder}/Host.dll>", $"<{Request}>", $"{folder} /natives passive",
         ]);
         Environment.GetEnvironmentVariable("PIPELINEDSL_LIBTORCH").ShouldBeNull();
     }

@@ -1,3 +1,5 @@
+using PipelineDsl.Runtime.Numerics;
+
 using static TorchSharp.torch;
 
 namespace PipelineDsl.Runtime.Formats.Peft;
@@ -27,7 +29,8 @@ public static class PeftConversion
             var (after, before) = ((LoraTensors)tensors, initial.Modules.GetValueOrDefault(module) as LoraTensors);
             Require(before is not null && after.A.shape.SequenceEqual(before.A.shape) && after.B.shape.SequenceEqual(before.B.shape), $"module '{module}' differs in shape between the trained and the initial adapter");
             Require(config.ScalingOf(module) == initial.Config.ScalingOf(module), $"module '{module}' differs in scaling between the trained and the initial adapter");
-            modules.Add(module, Joined(after, before!));
+            var (a, b) = ThinFactors.Since(after.A, after.B, before!.A, before.B, after.Groups);
+            modules.Add(module, after with { A = a, B = b, Magnitude = after.Magnitude?.clone() });
         }
 
         return Owned(new(Doubled(config), modules, Copies(trained.Saved)));
@@ -51,9 +54,8 @@ public static class PeftConversion
             var block = ((MissTensors)tensors).Block;
             var shape = shapes.GetValueOrDefault(module + ".weight");
             Require(shape is not null && tensors.Fits(config, shape), $"'{module}.weight' is {(shape is null ? "unknown" : $"[{string.Join(", ", shape)}]")}, which does not fit the block");
-            long rank = config.Rank, repeats = (shape![1] + rank - 1) / rank;
-            var identity = eye(rank, dtype: block.dtype, device: block.device).repeat(1, repeats).narrow(1, 0, shape[1]).contiguous();
-            modules.Add(module, new LoraTensors(identity, block.repeat(1, shape[0] / block.shape[1]).t().contiguous()));
+            var (a, b) = ThinFactors.OfShards(block, shape![0], shape[1]);
+            modules.Add(module, new LoraTensors(a.contiguous(), b.contiguous()));
         }
 
         var plain = new PeftConfig
@@ -79,14 +81,6 @@ public static class PeftConversion
         RankPattern = [.. config.RankPattern.Select(entry => (entry.Pattern, entry.Rank * 2))],
         AlphaPattern = [.. config.AlphaPattern.Select(entry => (entry.Pattern, entry.Alpha * 2))],
     };
-
-    /// <summary>[A₁; A₀] and [B₁, −B₀], within every group of channels, so that a grouped convolution meets its own rows.</summary>
-    private static LoraTensors Joined(LoraTensors after, LoraTensors before)
-    {
-        long[] grouped = [after.Groups, after.A.shape[0] / after.Groups, .. after.A.shape.Skip(1)];
-        var a = cat([after.A.reshape(grouped), before.A.to(after.A.dtype).reshape(grouped)], 1).flatten(0, 1);
-        return after with { A = a, B = cat([after.B, -before.B.to(after.B.dtype)], 1), Magnitude = after.Magnitude?.clone() };
-    }
 
     private static Dictionary<string, Tensor> Copies(IReadOnlyDictionary<string, Tensor> tensors) => tensors.ToDictionary(entry => entry.Key, entry => entry.Value.clone(), StringComparer.Ordinal);
 

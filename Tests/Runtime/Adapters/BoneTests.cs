@@ -92,8 +92,8 @@ public sealed class BoneTests
         using var scope = NewDisposeScope();
         var weight = Random(24, 18);
         Should.Throw<ArgumentException>(() => new Bat { Rank = 4 }.Attach(weight, LayerOperation.Linear, 1)).Message.ShouldBe("block side 4 does not divide a layer of 24 × 18; take a common divisor");
-        Should.Throw<ArgumentException>(() => new Bone { Rank = 4, MiniRank = 5 }.Attach(weight, LayerOperation.Linear, 1)).Message.ShouldBe("mini rank 5 does not divide the 24 outputs");
-        Should.Throw<ArgumentException>(() => new Bone { Rank = 19 }.Attach(weight, LayerOperation.Linear, 1)).Message.ShouldBe("shard width 19 is not between 1 and 18");
+        Should.Throw<ArgumentException>(() => new Bone { Rank = 4, MiniRank = 5 }.Attach(weight, LayerOperation.Linear, 1)).Message.ShouldBe("mini rank 5 does not divide the 24 outputs; take a divisor or 0");
+        Should.Throw<ArgumentException>(() => new Bone { Rank = 19 }.Attach(weight, LayerOperation.Linear, 1)).Message.ShouldBe("a shard of 19 is wider than the 18 inputs; use at most 18");
         Should.Throw<NotSupportedException>(() => new Bone { Rank = 4 }.Attach(weight, LayerOperation.Lookup, 1));
     }
 

@@ -16,7 +16,7 @@ public sealed class FloraTests
         using var scope = NewDisposeScope();
         long[] shape = [7, 5, .. new long[] { 3, 2, 4 }[..axes]];
         int[] ranks = [2, 3, .. new[] { 2, 1, 2 }[..axes]];
-        using var adapter = new Flora { Ranks = ranks, Scaling = 1.5 }.Attach(zeros(shape, dtype: float64), Operation(axes, 1, 0), 1).Moved(1);
+        using var adapter = new Flora { Ranks = string.Join('x', ranks), Scaling = 1.5 }.Attach(zeros(shape, dtype: float64), Operation(axes, 1, 0), 1).Moved(1);
         var p = adapter.Parameters.Select(parameter => parameter.Value.detach()).ToArray();
         string equation = axes switch { 0 => "ab,ia,ob->oi", 2 => "abcd,ia,ob,uc,vd->oiuv", _ => "abcde,ia,ob,uc,vd,we->oiuvw" };
         var change = adapter.Merge();
@@ -37,7 +37,7 @@ public sealed class FloraTests
     {
         using var scope = NewDisposeScope();
         var (weight, x) = (Random(1, 7, 5, 3, 2), Random(2, 2, 5, 8, 9));
-        using var adapter = new Flora { Ranks = [2, 3, 2, 2] }.Attach(weight, Operation(2, stride, padding), 1);
+        using var adapter = new Flora { Ranks = "2x3x2x2" }.Attach(weight, Operation(2, stride, padding), 1);
         adapter.Output(x, null).ShouldBeNear(adapter.Operation.Apply(x, weight), 1e-14);
         adapter.Moved().ShouldMerge(x);
         adapter.ShouldHaveTrueGradients(x);
@@ -48,7 +48,7 @@ public sealed class FloraTests
     {
         using var scope = NewDisposeScope();
         var (weight, inputs, outputs) = (Random(1, 9, 12), Random(2, 12, 3), Random(3, 9, 3));
-        using var flora = new Flora { Ranks = [3, 3], Scaling = 2 }.Attach(weight, LayerOperation.Linear, 1).With(eye(3, dtype: float64), inputs, outputs);
+        using var flora = new Flora { Ranks = "3x3", Scaling = 2 }.Attach(weight, LayerOperation.Linear, 1).With(eye(3, dtype: float64), inputs, outputs);
         using var lora = new Lora { Rank = 3, Alpha = 6 }.Attach(weight, LayerOperation.Linear, 1).With(inputs.mT, outputs);
         flora.Merge().ShouldBeNear(lora.Merge(), 1e-14);
     }
@@ -60,7 +60,7 @@ public sealed class FloraTests
         var target = Random(1, 4, 5, 3, 2);
         Tensor[] bases = [Basis(target, 1), Basis(target, 0), Basis(target, 2), Basis(target, 3)];
         var core = einsum("oiuv,ia,ob,uc,vd->abcd", [target, .. bases]);
-        using var adapter = new Flora { Ranks = [5, 4, 3, 2] }.Attach(zeros_like(target), Operation(2, 1, 0), 1).With([core, .. bases]);
+        using var adapter = new Flora { Ranks = "5x4x3x2" }.Attach(zeros_like(target), Operation(2, 1, 0), 1).With([core, .. bases]);
         adapter.Merge().ShouldBeNear(target, 1e-10);
     }
 
@@ -69,7 +69,7 @@ public sealed class FloraTests
     {
         using var scope = NewDisposeScope();
         var weight = Random(1, 7, 5, 3, 2);
-        using var adapter = new Flora { Ranks = [2, 3, 2, 2] }.Attach(weight, Operation(2, 1, 0), 1).Moved();
+        using var adapter = new Flora { Ranks = "2x3x2x2" }.Attach(weight, Operation(2, 1, 0), 1).Moved();
         var before = adapter.Merge();
         var turn = Random(5, 3, 3);
         var p = adapter.Parameters.Select(parameter => parameter.Value.detach().clone()).ToArray();
@@ -84,13 +84,13 @@ public sealed class FloraTests
     {
         using var scope = NewDisposeScope();
         var weight = Random(1, 9, 12);
-        using var adapter = new Flora { Ranks = [inputRank, outputRank], Scaling = 2 }.Attach(weight, LayerOperation.Linear, 1).Moved();
+        using var adapter = new Flora { Ranks = $"{inputRank}x{outputRank}", Scaling = 2 }.Attach(weight, LayerOperation.Linear, 1).Moved();
         using var plain = adapter.AsLowRank()!;
         plain.A.shape[0].ShouldBe(2);
         (weight + plain.B.mm(plain.A).mul(plain.Scaling)).ShouldBeNear(adapter.Merge(), 1e-13);
 
         var kernel = Random(2, 7, 5, 3, 2);
-        using var convolution = new Flora { Ranks = [inputRank, outputRank, 2, 2], Scaling = 2 }.Attach(kernel, Operation(2, 1, 0), 1).Moved();
+        using var convolution = new Flora { Ranks = $"{inputRank}x{outputRank}x2x2", Scaling = 2 }.Attach(kernel, Operation(2, 1, 0), 1).Moved();
         using var kernels = convolution.AsLowRank()!;
         (kernel + einsum("or,riuv->oiuv", kernels.B, kernels.A).mul(kernels.Scaling)).ShouldBeNear(convolution.Merge(), 1e-13);
     }
@@ -99,9 +99,9 @@ public sealed class FloraTests
     public void Ranks_that_do_not_fit_and_tables_are_refused()
     {
         using var scope = NewDisposeScope();
-        Should.Throw<ArgumentException>(() => new Flora { Ranks = [2, 2] }.Attach(Random(1, 7, 5, 3, 2), Operation(2, 1, 0), 1)).Message.ShouldBe("2 ranks for a weight of 4 axes; give one an axis: inputs, outputs, then the kernel's");
-        Should.Throw<ArgumentException>(() => new Flora { Ranks = [6, 2] }.Attach(Random(1, 7, 5), LayerOperation.Linear, 1)).Message.ShouldBe("rank of axis 0 6 is not between 1 and 5");
-        Should.Throw<NotSupportedException>(() => new Flora().Attach(Random(1, 7, 5), LayerOperation.Lookup, 1)).Message.ShouldBe("Flora adapts linear layers and convolutions only");
+        Should.Throw<ArgumentException>(() => new Flora { Ranks = "2x2" }.Attach(Random(1, 7, 5, 3, 2), Operation(2, 1, 0), 1)).Message.ShouldBe("2 ranks for a weight of 4 axes; give one an axis: inputs, outputs, then the kernel's");
+        Should.Throw<ArgumentException>(() => new Flora { Ranks = "6x2" }.Attach(Random(1, 7, 5), LayerOperation.Linear, 1)).Message.ShouldBe("ranks 6x2 exceed a weight of 5x7 (inputs, outputs, kernel); use at most its sizes");
+        Should.Throw<NotSupportedException>(() => new Flora().Attach(Random(1, 7, 5), LayerOperation.Lookup, 1)).Message.ShouldBe("'flora' works on Linear, Conv2d layers only");
     }
 
     private static LayerOperation Operation(int axes, long stride, long padding) => axes == 0

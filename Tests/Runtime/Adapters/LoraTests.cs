@@ -96,7 +96,7 @@ public sealed class LoraTests
         var (weight, x, a, b) = (Random(9, 12), Random(5, 12), Random(3, 12), Random(9, 3));
         var method = new Lora { Rank = 3, Alpha = 6 };
         using var plain = method.Attach(weight, LayerOperation.Linear, 1).With(a, b);
-        using var decomposed = (method with { WeightDecomposed = true }).Attach(weight, LayerOperation.Linear, 1).With(a, b, plain.Merge().square().sum(dim: 1L).sqrt());
+        using var decomposed = new Lora { Rank = 3, Alpha = 6, WeightDecomposed = true }.Attach(weight, LayerOperation.Linear, 1).With(a, b, plain.Merge().square().sum(dim: 1L).sqrt());
         decomposed.Output(x, null).ShouldBeNear(plain.Output(x, null), 1e-12);
         decomposed.AsLowRank().ShouldBeNull();
     }
@@ -163,8 +163,8 @@ public sealed class LoraTests
     {
         using var scope = NewDisposeScope();
         var weight = Random(9, 12);
-        Should.Throw<ArgumentException>(() => new Lora { Rank = 10 }.Attach(weight, LayerOperation.Linear, 1)).Message.ShouldBe("rank 10 is not between 1 and 9");
-        Should.Throw<NotSupportedException>(() => new Lora { Rank = 2, Start = LoraStart.Pissa }.Attach(weight, LayerOperation.Lookup, 1)).Message.ShouldBe("Lora adapts linear layers only");
+        Should.Throw<ArgumentException>(() => new Lora { Rank = 10 }.Attach(weight, LayerOperation.Linear, 1)).Message.ShouldBe("rank 10 exceeds min(in=12, out=9); use at most 9");
+        Should.Throw<ArgumentException>(() => new Lora { Rank = 2, Start = LoraStart.Pissa }.Attach(weight, LayerOperation.Lookup, 1)).Message.ShouldBe("'start: pissa' splits the weights of linear layers only; use 'uniform' or 'gaussian' here");
     }
 
     private static Tensor Random(params long[] shape) => AdapterChecks.Random((int)shape.Sum(), shape);

@@ -62,13 +62,13 @@ public sealed class SokaTests
     public void More_energy_never_takes_fewer_terms_and_limits_hold()
     {
         double[] values = [9, 5, 3, 1, 0.5, 0.01];
-        int[] ranks = [.. Enumerable.Range(1, 100).Select(percent => new Soka { EnergyThreshold = percent / 100.0, Elbow = ElbowRule.None }.RankOf(values))];
+        int[] ranks = [.. Enumerable.Range(1, 100).Select(percent => SpectrumRank.Of(new Soka { EnergyThreshold = percent / 100.0, Elbow = ElbowRule.None }, values))];
         ranks.ShouldBe(ranks.Order());
         ranks[0].ShouldBe(1);
         ranks[^1].ShouldBe(6);
-        new Soka { EnergyThreshold = 1, Elbow = ElbowRule.None, MaxRank = 4 }.RankOf(values).ShouldBe(4);
-        new Soka { EnergyThreshold = 0.01, MinRank = 2 }.RankOf(values).ShouldBe(2);
-        new Soka { EnergyThreshold = 1, TakeLarger = true }.RankOf(values).ShouldBe(6);
+        SpectrumRank.Of(new Soka { EnergyThreshold = 1, Elbow = ElbowRule.None, MaxRank = 4 }, values).ShouldBe(4);
+        SpectrumRank.Of(new Soka { EnergyThreshold = 0.01, MinRank = 2 }, values).ShouldBe(2);
+        SpectrumRank.Of(new Soka { EnergyThreshold = 1, TakeLarger = true }, values).ShouldBe(6);
         SpectrumRank.OfChord([2, 2, 2]).ShouldBe(3);
     }
 
@@ -77,7 +77,7 @@ public sealed class SokaTests
     {
         using var scope = NewDisposeScope();
         Should.Throw<ArgumentException>(() => new Soka().Attach(Random(13, 16), LayerOperation.Linear, 1)).Message.ShouldBe("the 13 outputs have no divisor, so there are no Kronecker factors; leave the layer out or name one");
-        Should.Throw<ArgumentException>(() => new Soka { LeftColumns = 3 }.Attach(Random(12, 16), LayerOperation.Linear, 1)).Message.ShouldBe("3 does not divide the 16 inputs");
+        Should.Throw<ArgumentException>(() => new Soka { LeftColumns = 3 }.Attach(Random(12, 16), LayerOperation.Linear, 1)).Message.ShouldBe("3 does not divide the 16 inputs; take a divisor or 0");
     }
 
     private static Tensor Random(params long[] shape) => AdapterChecks.Random((int)shape.Sum(), shape);

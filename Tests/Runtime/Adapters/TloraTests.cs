@@ -115,10 +115,10 @@ public sealed class TloraTests
         var weight = Random(1, 24, 24);
         var zero = (A: zeros(1, 24, dtype: float64), B: zeros(24, 1, dtype: float64));
         Tensor[] diagonals = [diag(Random(2, 2).abs()), diag(Random(3, 4).abs()), diag(Random(4, 3).abs())];
-        using var scaled = new Tlora { Rank = 1, InputShape = [2, 4, 3] }.Attach(weight, LayerOperation.Linear, 1)
+        using var scaled = new Tlora { Rank = 1, InputShape = "2x4x3" }.Attach(weight, LayerOperation.Linear, 1)
             .With([.. diagonals, zero.A, zero.B]);
         scaled.Merge().ShouldBeNear(weight.mm(kron(kron(diagonals[0], diagonals[1]), diagonals[2])), 1e-13);
-        using var doubled = new Tlora { Rank = 1, InputShape = [2, 4, 3] }.Attach(weight, LayerOperation.Linear, 1)
+        using var doubled = new Tlora { Rank = 1, InputShape = "2x4x3" }.Attach(weight, LayerOperation.Linear, 1)
             .With(eye(2, dtype: float64).mul(2), eye(4, dtype: float64), eye(3, dtype: float64), zero.A, zero.B);
         doubled.Merge().ShouldBeNear(weight.mul(2), 1e-14);
     }
@@ -129,14 +129,14 @@ public sealed class TloraTests
     [InlineData(172, "4·43")]
     [InlineData(13, "13")]
     [InlineData(1, "1")]
-    public void A_width_without_named_factors_gets_some_near_its_cube_root(int width, string factors) => string.Join('·', RingMatrix.Factors(width)).ShouldBe(factors);
+    public void A_width_without_named_factors_gets_some_near_its_cube_root(int width, string factors) => string.Join('·', Tlora.NearCubeRoot(width)).ShouldBe(factors);
 
     [Fact]
     public void Factors_that_do_not_make_the_width_are_refused()
     {
         using var scope = NewDisposeScope();
-        Should.Throw<ArgumentException>(() => new Tlora { InputShape = [2, 5] }.Attach(Random(1, 24, 18), LayerOperation.Linear, 1)).Message.ShouldBe("the factors 2 · 5 do not make the 18 inputs");
-        Should.Throw<ArgumentException>(() => new Tlora { Residual = TloraResidual.RingMatrix, InputShape = [18] }.Attach(Random(1, 24, 18), LayerOperation.Linear, 1)).Message.ShouldContain("as many factors");
+        Should.Throw<ArgumentException>(() => new Tlora { InputShape = "2x5" }.Attach(Random(1, 24, 18), LayerOperation.Linear, 1)).Message.ShouldBe("the factors 2x5 do not make the 18 inputs; name others or leave them out");
+        Should.Throw<ArgumentException>(() => new Tlora { Residual = TloraResidual.RingMatrix, InputShape = "18" }.Attach(Random(1, 24, 18), LayerOperation.Linear, 1)).Message.ShouldContain("as many factors");
     }
 
     private static Tensor Random(int seed, params long[] shape) => AdapterChecks.Random(seed, shape);

@@ -22,7 +22,7 @@ public sealed class BoneGoldenTests
         using var scope = NewDisposeScope();
         var (weight, x, bias) = (golden[$"in.{name}.W"], golden[$"in.{name}.x"], golden[$"in.{name}.bias"]);
         int rank = golden.Integer("r");
-        AdapterMethod method = name == "bat" ? new Bat { Rank = rank } : new Bone { Rank = rank, MiniRank = name == "miss_mini" ? golden.Integer("mini_r") : 0 };
+        Adapt method = name == "bat" ? new Bat { Rank = rank } : new Bone { Rank = rank, MiniRank = name == "miss_mini" ? golden.Integer("mini_r") : 0 };
         using var adapter = method.Attach(weight, LayerOperation.Linear, 1);
         adapter.Parameters[0].Value.detach().ShouldBeNear(golden[$"out.{name}.block0"], 0);
         adapter.Output(x, bias).ShouldBeNear(golden[$"out.{name}.y_before"], 1e-13);

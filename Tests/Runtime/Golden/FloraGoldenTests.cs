@@ -21,7 +21,7 @@ public sealed class FloraGoldenTests
         using var scope = NewDisposeScope();
         var (weight, x, bias) = (golden[$"in.{name}.W"], golden[$"in.{name}.x"], golden[$"in.{name}.bias"]);
         int[] ranks = [.. golden[$"in.{name}.G1"].shape.Select(rank => (int)rank)];
-        var method = new Flora { Ranks = ranks, Scaling = golden.Number("scale") };
+        var method = new Flora { Ranks = string.Join('x', ranks), Scaling = golden.Number("scale") };
         using var adapter = method.Attach(weight, Operation(ranks.Length - 2), 1);
         adapter.Output(x, bias).ShouldBeNear(golden[$"out.{name}.y_before"], 1e-13);
         adapter.Parameters[0].Value.detach().ShouldBeNear(golden[$"out.{name}.G0"], 0);
@@ -57,7 +57,7 @@ public sealed class FloraGoldenTests
             official.square().mean().sqrt().item<double>().ShouldBeInRange(expected * (1 - (2.5 / Math.Sqrt(official.numel()))), expected * (1 + (2.5 / Math.Sqrt(official.numel()))));
         }
 
-        using var wide = new Flora { Ranks = [16, 8] }.Attach(zeros(512, 1024, dtype: float64), LayerOperation.Linear, 1);
+        using var wide = new Flora { Ranks = "16x8" }.Attach(zeros(512, 1024, dtype: float64), LayerOperation.Linear, 1);
         wide.Parameters[1].Value.std().item<double>().ShouldBeInRange(0.97 / Math.Sqrt(32), 1.03 / Math.Sqrt(32));
         wide.Parameters[2].Value.std().item<double>().ShouldBeInRange(0.97 / 4, 1.03 / 4);
     }

@@ -84,7 +84,7 @@ public sealed class LoraFamilyGoldenTests
 
         // From the library's own factors, for their signs are free.
         var (a0, b0) = (golden[$"out.{variant}.A0"], golden[$"out.{variant}.B0"]);
-        using var adapter = method.Attach(golden[$"out.{variant}.W_res"], a0, b0);
+        using var adapter = LoraMethod.Attach(method, golden[$"out.{variant}.W_res"], a0, b0);
         adapter.With(a0 + golden["in.linear.dA"].to(float32), b0 + golden["in.linear.dB"].to(float32));
         adapter.Output(x, bias).ShouldBeNear(golden[$"out.{variant}.y_after"], 1e-5);
         adapter.Merge().ShouldBeNear(golden[$"out.{variant}.W_merged"], 1e-5);

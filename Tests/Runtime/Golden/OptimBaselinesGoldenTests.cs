@@ -51,7 +51,7 @@ public sealed class OptimBaselinesGoldenTests
         using var scope = NewDisposeScope();
         var leaves = Tensors.Select(name => Trajectory.Leaf(golden[$"in.{name}.w0"], out _)).ToArray();
         using var optimizer = new Optimizer([new(AdamW, leaves)]);
-        var schedule = new LearningSchedule(ScheduleShape.Cosine, golden.Integer("clip_cosine_total")) { WarmUp = golden.Integer("clip_cosine_warmup"), Floor = golden.Number("clip_cosine_floor") };
+        var schedule = new LearningSchedule(TrainingSchedule.Cosine, golden.Integer("clip_cosine_total")) { WarmUp = golden.Integer("clip_cosine_warmup"), Floor = golden.Number("clip_cosine_floor") };
         var norms = new List<double>();
         for (int step = 0; step < golden["out.grad_norm"].numel(); step++)
         {
@@ -72,11 +72,11 @@ public sealed class OptimBaselinesGoldenTests
     }
 
     [Theory]
-    [InlineData(ScheduleShape.Constant)]
-    [InlineData(ScheduleShape.Linear)]
-    [InlineData(ScheduleShape.Cosine)]
-    [InlineData(ScheduleShape.Wsd)]
-    public void Schedules_equal_the_reference(ScheduleShape shape)
+    [InlineData(TrainingSchedule.Constant)]
+    [InlineData(TrainingSchedule.Linear)]
+    [InlineData(TrainingSchedule.Cosine)]
+    [InlineData(TrainingSchedule.Wsd)]
+    public void Schedules_equal_the_reference(TrainingSchedule shape)
     {
         using var scope = NewDisposeScope();
         var schedule = new LearningSchedule(shape, golden.Integer("sched_total")) { WarmUp = golden.Integer("sched_warmup"), Decay = golden.Integer("sched_decay"), Floor = golden.Number("sched_floor") };

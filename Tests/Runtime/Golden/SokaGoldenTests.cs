@@ -26,7 +26,7 @@ public sealed class SokaGoldenTests
         SpectrumRank.OfEnergy(values, golden.Number("energy_threshold")).ShouldBe((int)golden.Scalar("out.rank_energy"));
         SpectrumRank.OfChord(values).ShouldBe((int)golden.Scalar("out.rank_elbow_chord"));
         SpectrumRank.OfGap(values).ShouldBe((int)golden.Scalar("out.rank_elbow_gap"));
-        Method.RankOf(values).ShouldBe((int)golden.Scalar("out.rank"));
+        SpectrumRank.Of(Method, values).ShouldBe((int)golden.Scalar("out.rank"));
         sigma.square().cumsum(0).div(sigma.square().sum()).ShouldBeNear(golden["out.cum_energy"], 1e-11);
     }
 

@@ -85,8 +85,8 @@ public sealed class TloraGoldenTests
         Residual = residual == "lora" ? TloraResidual.Lora : TloraResidual.RingVector,
         Alpha = golden.Number("alpha"),
         RankStabilized = bool.Parse(golden.Setting("use_rslora")),
-        InputShape = Sizes("in_tensor_shape"),
-        OutputShape = Sizes("out_tensor_shape"),
+        InputShape = string.Join('x', Sizes("in_tensor_shape")),
+        OutputShape = string.Join('x', Sizes("out_tensor_shape")),
     };
 
     private int[] Sizes(string name) => JsonSerializer.Deserialize<int[]>(golden.Setting(name))!;

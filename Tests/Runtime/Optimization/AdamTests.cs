@@ -34,7 +34,7 @@ public sealed class AdamTests
     public void Decay_alone_shrinks_by_the_scheduled_rates()
     {
         using var scope = NewDisposeScope();
-        var schedule = new LearningSchedule(ScheduleShape.Linear, 12) { WarmUp = 3 };
+        var schedule = new LearningSchedule(TrainingSchedule.Linear, 12) { WarmUp = 3 };
         var values = Trajectory.Of(new AdamW(0.1) { WeightDecay = 0.3 }, ones(3, dtype: float64), zeros(12, 3, dtype: float64), schedule.At);
         double expected = Enumerable.Range(0, 12).Aggregate(1.0, (product, step) => product * (1 - (0.03 * schedule.At(step))));
         values[-1].ShouldBeNear(full(3, expected, dtype: float64), 1e-14);
@@ -123,10 +123,10 @@ public sealed class AdamTests
     }
 
     [Theory]
-    [InlineData(ScheduleShape.Linear)]
-    [InlineData(ScheduleShape.Cosine)]
-    [InlineData(ScheduleShape.Wsd)]
-    public void A_schedule_is_full_after_the_warm_up_and_falls_to_its_floor(ScheduleShape shape)
+    [InlineData(TrainingSchedule.Linear)]
+    [InlineData(TrainingSchedule.Cosine)]
+    [InlineData(TrainingSchedule.Wsd)]
+    public void A_schedule_is_full_after_the_warm_up_and_falls_to_its_floor(TrainingSchedule shape)
     {
         var schedule = new LearningSchedule(shape, 50) { WarmUp = 7, Decay = 10, Floor = 0.2 };
         schedule.At(0).ShouldBe(0);

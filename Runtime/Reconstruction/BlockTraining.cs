@@ -10,7 +10,7 @@ namespace PipelineDsl.Runtime.Reconstruction;
 /// <param name="objective">What is made small.</param>
 /// <param name="settings">How.</param>
 /// <param name="betweenSteps">Called before each step, or null.</param>
-internal sealed class Training(IReadOnlyList<TrainableWeight> weights, IReconstructionObjective objective, ReconstructionSettings settings, Action? betweenSteps = null)
+internal sealed class BlockTraining(IReadOnlyList<TrainableWeight> weights, IReconstructionObjective objective, ReconstructionSettings settings, Action? betweenSteps = null)
 {
     private readonly List<double> losses = [];
     private IReadOnlyList<HardWeight>? best;
@@ -19,7 +19,7 @@ internal sealed class Training(IReadOnlyList<TrainableWeight> weights, IReconstr
 
     /// <summary>Trains.</summary>
     /// <param name="start">The state to begin from, as it would be stored; still the caller's.</param>
-    public TrainingResult Run(IReadOnlyList<HardWeight> start)
+    public BlockTrainingResult Run(IReadOnlyList<HardWeight> start)
     {
         using var gradients = enable_grad();
         double startLoss = bestLoss = Measure(start);
@@ -138,4 +138,4 @@ internal sealed class Training(IReadOnlyList<TrainableWeight> weights, IReconstr
 /// <param name="Best">The best state, or null where that is the start; the caller owns it.</param>
 /// <param name="Losses">The loss of the soft weights in each step, before it.</param>
 /// <param name="Note">Why training ended early, or null.</param>
-internal sealed record TrainingResult(double StartLoss, double BestLoss, int BestStep, IReadOnlyList<HardWeight>? Best, IReadOnlyList<double> Losses, string? Note);
+internal sealed record BlockTrainingResult(double StartLoss, double BestLoss, int BestStep, IReadOnlyList<HardWeight>? Best, IReadOnlyList<double> Losses, string? Note);
