@@ -8,7 +8,7 @@ public sealed class SharedBuildTests(Product product) : IDisposable
     public void Dispose() => project.Dispose();
 
     [Fact]
-    public void Eight_builds_of_a_project_at_once_succeed_and_solve_each_layer_once()
+    public async Task Eight_builds_of_a_project_at_once_succeed_and_solve_each_layer_once()
     {
         // What the compiler and the copies would quarrel about is done before.
         project.Build();
@@ -16,26 +16,24 @@ public sealed class SharedBuildTests(Product product) : IDisposable
         File.Delete(project.InFolder("obj/Debug/net10.0/pipeline/journal.log"));
         Directory.Delete(project.InFolder("../cache"), recursive: true);
 
-        var builds = Enumerable.Range(0, 8).Select(_ => Task.Run(() => project.DotNet("build", "--no-restore"))).ToList();
-        Task.WaitAll([.. builds]);
+        var builds = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Task.Run(() => project.DotNet("build", "--no-restore"))));
 
-        builds.ShouldAllBe(build => build.Result.ExitCode == 0, string.Join("\n", builds.Select(build => build.Result.Output)));
+        builds.ShouldAllBe(build => build.ExitCode == 0, string.Join("\n", builds.Select(build => build.Output)));
         Layers(project).ShouldBe(["layer tiny fc1", "layer tiny fc2"]);
         project.Files("obj/Debug/net10.0/pipeline").ShouldNotContain(file => file.Contains("request.") || file.Contains(".tmp") || file.Contains(".new"));
     }
 
     [Fact]
-    public void Two_checkouts_that_share_a_cache_succeed_at_once_and_solve_each_layer_once_between_them()
+    public async Task Two_checkouts_that_share_a_cache_succeed_at_once_and_solve_each_layer_once_between_them()
     {
         using var other = new Project(product, "Elsewhere");
         project.Build("-p:PipelineDslEnabled=false");
         other.Build("-p:PipelineDslEnabled=false");
         string cache = $"-p:PipelineDslCacheDirectory={project.InFolder("../shared")}";
 
-        var builds = new[] { project, other }.Select(checkout => Task.Run(() => checkout.DotNet("build", "--no-restore", cache))).ToList();
-        Task.WaitAll([.. builds]);
+        var builds = await Task.WhenAll(new[] { project, other }.Select(checkout => Task.Run(() => checkout.DotNet("build", "--no-restore", cache))));
 
-        builds.ShouldAllBe(build => build.Result.ExitCode == 0, string.Join("\n", builds.Select(build => build.Result.Output)));
+        builds.ShouldAllBe(build => build.ExitCode == 0, string.Join("\n", builds.Select(build => build.Output)));
         Layers(project).Concat(Layers(other)).Order().ShouldBe(["layer tiny fc1", "layer tiny fc2"]);
         foreach (string file in new[] { "tiny/model.safetensors", "tiny/manifest.json" })
         {
