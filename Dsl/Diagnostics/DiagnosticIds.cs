@@ -145,4 +145,7 @@ public static class DiagnosticIds
 
     /// <summary>Training examples that were left out or cut.</summary>
     public const string ExamplesAdjusted = "PDSL3018";
+
+    /// <summary>An adapter that belongs to other weights, or cannot be used as asked.</summary>
+    public const string AdapterRefused = "PDSL3019";
 }

@@ -34,6 +34,7 @@ internal static class LayerInstaller
             case Linear linear:
                 if (packed && RunnerFactory.Pays(weight))
                 {
+                    LayerInput.Watch(linear);
                     InstallRunner(linear, RunnerFactory.Make(weight, packed: true));
                 }
                 else if (weight.IsLinear)
@@ -42,6 +43,7 @@ internal static class LayerInstaller
                 }
                 else
                 {
+                    LayerInput.Watch(linear);
                     linear.weight!.zero_();
                     _ = new AppliedWeight(linear, weight);
                 }
@@ -89,6 +91,11 @@ internal static class LayerInstaller
 
     private static void InstallLinear(Linear linear, RunnableForm form, Device device)
     {
+        if (form.Products.Count > 0)
+        {
+            LayerInput.Watch(linear);
+        }
+
         if (form.Dense is null && form.Products.Count == 1)
         {
             SetWeight(linear, form.Products[0].Left.to(device));
