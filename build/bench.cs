@@ -10,6 +10,8 @@
 //   orientations     perplexity of the five orientations at half the parameters
 //   leaderboard      methods and budgets at 80, 60, 40 and 20 % of the layers' bytes, as table and page
 //   fuzz [CASES]     a million broken safetensors headers and recipes
+//   kills [KILLS]    a hundred runs of the sample that are killed, each made good by the next
+//   layers           one changed layer of thirty against all of them
 //   noop             a build of the sample that has nothing to do, with and without the pipeline
 //   generator        what the generator adds to an edit in a project of a hundred recipes
 // Tables go to the console, figures to artifacts/bench/NAME.json. Only ratios within one run mean anything on a busy machine.

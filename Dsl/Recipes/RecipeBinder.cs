@@ -10,6 +10,8 @@ namespace PipelineDsl.Recipes;
 /// <param name="allowOutsidePaths">Whether recipes may name files outside the project.</param>
 public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recipes, bool allowOutsidePaths)
 {
+    private const int NamedRecipes = 5;
+
     /// <summary>Makes a draft a recipe.</summary>
     /// <param name="parsed">The draft.</param>
     /// <param name="report">Takes each problem that the draft itself is the cause of.</param>
@@ -61,7 +63,9 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
         {
             if (!recipes.TryGetValue(extends.Text, out var next))
             {
-                string hint = NearestName.Hint(extends.Text, recipes.Keys.Where(name => name != parsed.Draft.Name));
+                string[] others = [.. recipes.Keys.Where(name => name != parsed.Draft.Name).OrderBy(name => name, StringComparer.Ordinal)];
+                string hint = NearestName.Hint(extends.Text, others);
+                hint = hint.Length > 0 ? hint : others.Length == 0 ? "; this is the project's only recipe" : $"; there are {string.Join(", ", others.Take(NamedRecipes))}{(others.Length > NamedRecipes ? " and others" : "")}";
                 if (chain.Count == 1)
                 {
                     report(new(DiagnosticIds.UnknownBaseRecipe, Severity.Error, $"there is no recipe '{extends.Text}' to extend{hint}", extends.Span));

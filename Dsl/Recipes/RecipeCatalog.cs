@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Globalization;
 using System.Linq;
 using PipelineDsl.Diagnostics;
 
@@ -36,8 +37,22 @@ public static class RecipeCatalog
         new(settings.Data, settings.Samples, settings.SequenceLength, span, dataSpan);
 
     /// <summary>The evaluation that an attribute (or the same settings in YAML) asks for.</summary>
-    public static Evaluation Bind(EvaluateAttribute settings, SourceSpan span, SourceSpan dataSpan) =>
-        new(settings.Data, settings.Metric, settings.SequenceLength, settings.MaxRegression < 0 ? null : settings.MaxRegression, span, dataSpan);
+    /// <param name="settings">The settings.</param>
+    /// <param name="isPlainLimit">Whether the limit is a number without a percent sign.</param>
+    /// <param name="span">Where the limit is written, or the entry.</param>
+    /// <param name="dataSpan">Where the file is named.</param>
+    /// <param name="report">Takes what is probably not meant.</param>
+    public static Evaluation Bind(EvaluateAttribute settings, bool isPlainLimit, SourceSpan span, SourceSpan dataSpan, Action<RecipeDiagnostic> report)
+    {
+        double limit = settings.MaxRegression;
+        if (isPlainLimit && limit > 1)
+        {
+            string Number(double number) => number.ToString("0.####", CultureInfo.InvariantCulture);
+            report(new(DiagnosticIds.InvalidValue, Severity.Warning, $"'maxRegression' is {Number(limit)}, which lets the loss of quality reach {Number(limit * 100)} %; write {Number(limit / 100)} for {Number(limit)} %", span));
+        }
+
+        return new(settings.Data, settings.Metric, settings.SequenceLength, limit < 0 ? null : limit, span, dataSpan);
+    }
 
     /// <summary>The training that an attribute (or the same settings in YAML) asks for.</summary>
     /// <param name="settings">The settings.</param>

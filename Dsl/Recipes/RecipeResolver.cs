@@ -9,6 +9,8 @@ namespace PipelineDsl.Recipes;
 /// <remarks>The compiler runs it on what the source shows, the host on the model itself: one truth, the same messages.</remarks>
 public static class RecipeResolver
 {
+    private const int NamedLayers = 3;
+
     /// <summary>Applies a recipe's rules to layers.</summary>
     /// <param name="recipe">The recipe.</param>
     /// <param name="layers">Every module of the model, compressible or not.</param>
@@ -55,6 +57,7 @@ public static class RecipeResolver
         if (named.Count == 0)
         {
             string hint = NearestName.Hint(rule.Match, layers.Where(layer => !layer.IsOpen).Select(layer => layer.Path));
+            hint = hint.Length > 0 ? hint : Members(layers);
             report(new(DiagnosticIds.PatternMatchesNothing, Severity.Error, $"'{rule.Match}' matches no member of the model{hint}", rule.Span));
             return [];
         }
@@ -69,6 +72,13 @@ public static class RecipeResolver
         }
 
         return [.. usable];
+    }
+
+    /// <summary>What there is, where no name is near.</summary>
+    private static string Members(IReadOnlyList<LayerCandidate> layers)
+    {
+        var compressible = layers.Where(layer => !layer.IsOpen && layer.Kind is not LayerKinds.None).Select(layer => $"'{layer.Path}'").ToList();
+        return compressible.Count == 0 ? "; it has none that steps work on" : $"; its layers are {string.Join(", ", compressible.Take(NamedLayers))}{(compressible.Count > NamedLayers ? " and others" : "")}";
     }
 
     private static ResolvedLayer? Chain(Recipe recipe, LayerCandidate layer, List<Rule> rules, Action<RecipeDiagnostic> report)

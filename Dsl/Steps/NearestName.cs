@@ -10,6 +10,8 @@ public static class NearestName
     /// <summary>Longer texts are no slips of the finger, and comparing them costs.</summary>
     private const int MaxLength = 200;
 
+    private const int UsualLength = 24;
+
     /// <summary>The nearest of <paramref name="names"/>, or null when none is near.</summary>
     public static string? Find(string text, IEnumerable<string> names)
     {
@@ -31,7 +33,12 @@ public static class NearestName
                 continue;
             }
 
-            int distance = Distance(text, name, rows ??= new int[3, MaxLength + 1]);
+            if (rows is null || rows.GetLength(1) <= name.Length)
+            {
+                rows = new int[3, Math.Max(UsualLength, name.Length + 1)];
+            }
+
+            int distance = Distance(text, name, rows);
             if (distance <= allowed && (distance < least || (distance == least && string.CompareOrdinal(name, nearest) < 0)))
             {
                 (nearest, least) = (name, distance);

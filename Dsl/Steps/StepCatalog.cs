@@ -73,6 +73,8 @@ public sealed class SettingDescriptor
         Name = CamelCase(property.Name);
         Default = defaultValue;
         Range = property.GetCustomAttribute<WithinAttribute>();
+        Choices = Type.IsEnum ? [.. Enum.GetNames(Type).Select(CamelCase)] : [];
+        RangeText = DescribeRange();
     }
 
     /// <summary>The name in YAML.</summary>
@@ -91,7 +93,7 @@ public sealed class SettingDescriptor
     public WithinAttribute? Range { get; }
 
     /// <summary>The names an enum setting accepts in YAML, or nothing.</summary>
-    public IReadOnlyList<string> Choices => Type.IsEnum ? [.. Enum.GetNames(Type).Select(CamelCase)] : [];
+    public IReadOnlyList<string> Choices { get; }
 
     /// <summary>The settings of a word of the language: its public read-write properties, in the order of their names.</summary>
     public static IReadOnlyList<SettingDescriptor> ReadFrom(Attribute defaults) => [.. defaults.GetType().GetProperties(BindingFlags.Public | BindingFlags.Instance)
@@ -125,20 +127,19 @@ public sealed class SettingDescriptor
     }
 
     /// <summary>The range in words.</summary>
-    public string RangeText
-    {
-        get
-        {
-            if (Range is null)
-            {
-                return Type == typeof(bool) ? "true or false" : Type.IsEnum ? "one of " + string.Join(", ", Choices) : Type == typeof(string) ? "text" : "a number";
-            }
+    public string RangeText { get; }
 
-            string low = Range.Minimum.ToString("R", CultureInfo.InvariantCulture);
-            string high = Range.Maximum.ToString("R", CultureInfo.InvariantCulture);
-            bool open = Range.Maximum is int.MaxValue or long.MaxValue or double.PositiveInfinity or double.MaxValue;
-            return (Range.ExclusiveMinimum ? "above " + low : open ? "at least " + low : "from " + low) + (open ? "" : (Range.ExclusiveMinimum ? " and at most " : " to ") + high);
+    private string DescribeRange()
+    {
+        if (Range is null)
+        {
+            return Type == typeof(bool) ? "true or false" : Type.IsEnum ? "one of " + string.Join(", ", Choices) : Type == typeof(string) ? "text" : "a number";
         }
+
+        string low = Range.Minimum.ToString("R", CultureInfo.InvariantCulture);
+        string high = Range.Maximum.ToString("R", CultureInfo.InvariantCulture);
+        bool open = Range.Maximum is int.MaxValue or long.MaxValue or double.PositiveInfinity or double.MaxValue;
+        return (Range.ExclusiveMinimum ? "above " + low : open ? "at least " + low : "from " + low) + (open ? "" : (Range.ExclusiveMinimum ? " and at most " : " to ") + high);
     }
 
     /// <summary>A value as YAML writes it.</summary>

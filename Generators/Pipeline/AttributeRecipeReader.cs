@@ -117,7 +117,7 @@ internal sealed class AttributeRecipeReader
         var settings = new EvaluateAttribute(data);
         var given = AttributeSettings.Read(attribute, RecipeCatalog.Evaluate, settings, problems.Add, cancellation);
         var limit = given?.FirstOrDefault(setting => setting.Name == nameof(EvaluateAttribute.MaxRegression));
-        return RecipeCatalog.Bind(settings, limit?.Span ?? AttributeSettings.SpanOf(attribute, cancellation), DataSpan(attribute, data));
+        return RecipeCatalog.Bind(settings, limit is not null, limit?.Span ?? AttributeSettings.SpanOf(attribute, cancellation), DataSpan(attribute, data), problems.Add);
     }
 
     private SourceSpan DataSpan(AttributeData attribute, string data)
@@ -133,7 +133,12 @@ internal sealed class AttributeRecipeReader
 
     private AttributeData? Find(string name) => type.GetAttributes().FirstOrDefault(attribute => SymbolFacts.IsWord(attribute.AttributeClass, name));
 
-    private static string? FirstText(AttributeData attribute) => attribute.ConstructorArguments is [{ Value: string text }, ..] ? text : null;
+    private static string? FirstText(AttributeData attribute) => attribute.ConstructorArguments switch
+    {
+        [{ Value: string text }, ..] => text,
+        [{ Kind: TypedConstantKind.Primitive, IsNull: true }, ..] => "",
+        _ => null, // The compiler itself refuses it.
+    };
 
     private void Report(string id, string message, SourceSpan span) => problems.Add(new(id, Severity.Error, message, span));
 }

@@ -12,4 +12,5 @@ internal static class PipelineStepNames
     public const string Diagnostics = nameof(Diagnostics);
     public const string Pipelines = nameof(Pipelines);
     public const string LayerNames = nameof(LayerNames);
+    public const string StrayWords = nameof(StrayWords);
 }

@@ -56,8 +56,14 @@ internal sealed class ProjectBinder
 
         var tree = models.TreeOf(model);
         var rules = tree.Members.Where(member => member.Steps.Count > 0).Select(member => new Rule(member.Path, member.Steps, member.Steps[0].Span));
-        var problems = models.ReachedBy(model).Select(models.Find).SelectMany(type => type!.Diagnostics);
-        return new(recipe.Parsed.Draft with { Rules = new(rules) }, new([.. recipe.Parsed.Diagnostics, .. problems]));
+        var draft = recipe.Parsed.Draft with { Rules = new(rules) };
+        RecipeDiagnostic[] problems = [.. recipe.Parsed.Diagnostics, .. models.ReachedBy(model).Select(models.Find).SelectMany(type => type!.Diagnostics)];
+        if (draft.Rules.Count == 0 && problems.Length == 0)
+        {
+            problems = [new(DiagnosticIds.MissingSetting, Severity.Error, $"the recipe has nothing to do: no layer of '{recipe.ClassName}' carries a step; put one such as [Quantize(Bits = 4)] on a layer", draft.Span)];
+        }
+
+        return new(draft, new(problems));
     }
 
     private List<KeyValuePair<string, ParsedRecipe>> WithoutDuplicates(List<ParsedRecipe> sources)
@@ -93,7 +99,9 @@ internal sealed class ProjectBinder
         cancellation.ThrowIfCancellationRequested();
         bool broken = source.HasErrors;
         var recipe = binder.Bind(source, Report);
+        int known = diagnostics.Count;
         var model = FindModel(source.Draft, byName, Report);
+        bool isGuess = diagnostics.Count > known;
         if (model is null)
         {
             return null;
@@ -105,7 +113,7 @@ internal sealed class ProjectBinder
         }
 
         var tree = models.TreeOf(model);
-        if (recipe is not null)
+        if (recipe is not null && !isGuess)
         {
             RecipeResolver.Resolve(recipe, LayerCandidates.Of(tree, recipe.Rules), Report);
         }

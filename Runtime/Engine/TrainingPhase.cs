@@ -53,7 +53,8 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
         string checkpoint = Path.Combine(options.CacheDirectory, "training", key + ".safetensors");
         if (store.Find(key) is not { } file)
         {
-            file = TrainAll(solved, layers, request, reader, key, checkpoint, cancellation);
+            using var claim = store.Claim(key, cancellation);
+            file = store.Find(key) ?? TrainAll(solved, layers, request, reader, key, checkpoint, cancellation);
         }
 
         // A build that was killed between the result and this line leaves its checkpoint to the next one.

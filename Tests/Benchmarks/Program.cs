@@ -17,6 +17,8 @@ internal static class Program
         ["codebooks"] = CodebookBenchmark.Run,
         ["leaderboard"] = Leaderboard.Run,
         ["fuzz"] = FuzzBenchmark.Run,
+        ["kills"] = KillsBenchmark.Run,
+        ["layers"] = LayersBenchmark.Run,
         ["noop"] = NoopBenchmark.Run,
         ["generator"] = GeneratorBenchmark.Run,
     };

@@ -213,4 +213,21 @@ public sealed class RecipeParserTests
     }
 
     internal static ParsedRecipe Read(string text) => RecipeParser.Parse(text.ReplaceLineEndings("\n"), "r.yaml");
+
+    [Fact]
+    public void After_a_hundred_mistakes_the_reading_ends()
+    {
+        string text = "recipe: r\nmodel: M\nweights: w\nsteps:\n" + string.Concat(Enumerable.Range(0, 500).Select(i => $"  - match: a{i}\n    quantise: {{ bits: 4 }}\n"));
+        var problems = RecipeParser.Parse(text, "r.yaml").Diagnostics;
+        problems.Count.ShouldBe(101);
+        problems[100].ToString().ShouldBe("r.yaml(206,5,206,13): error PDSL1001: there are more than 100 mistakes; correct those before this line first");
+    }
+
+    [Fact]
+    public void A_long_text_that_looks_like_an_alias_is_shown_in_part()
+    {
+        var problem = RecipeParser.Parse("recipe: r\nmodel: M\nweights: w\nsteps:\n  - match: *" + new string('x', 5000) + "\n    keep:\n", "r.yaml").Diagnostics.ShouldHaveSingleItem();
+        problem.Message.ShouldStartWith("an alias stands here");
+        problem.Message.Length.ShouldBeLessThan(400);
+    }
 }

@@ -6,7 +6,7 @@ namespace PipelineDsl.Fuzzing;
 /// <param name="seed">The seed.</param>
 internal sealed class Mutations(IReadOnlyList<byte[]> seeds, IReadOnlyList<byte[]> words, int seed)
 {
-    private const int MaxBytes = 1 << 16;
+    private const int MaxBytes = 300_000;
     private const int MaxRepeats = 12;
 
     private readonly Random random = new(seed);

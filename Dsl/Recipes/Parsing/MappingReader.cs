@@ -38,7 +38,8 @@ internal sealed class MappingReader
     /// <summary>Reports every key that is not known.</summary>
     public void RefuseOthers(string owner, IReadOnlyCollection<string> known)
     {
-        foreach (var key in Entries.Select(entry => entry.Key).Where(key => !known.Contains(key.Text)))
+        refused |= Entries.Any(entry => entry.Key.IsRefused);
+        foreach (var key in Entries.Select(entry => entry.Key).Where(key => !key.IsRefused && !known.Contains(key.Text)))
         {
             RefuseKey(key, owner, known);
         }
@@ -102,6 +103,11 @@ internal sealed class MappingReader
     /// <summary>The text of a value that stands under a key; null, reported, when it is no text.</summary>
     public WrittenText? TextOf(string key, YamlNode value)
     {
+        if (value is YamlScalar { IsRefused: true })
+        {
+            return null;
+        }
+
         if (value is YamlScalar { IsEmpty: false, Text.Length: > 0 } scalar)
         {
             return new(scalar.Text, scalar.Span);

@@ -10,6 +10,9 @@ public sealed class RecipeParser
 {
     private const string Owner = "the recipe";
 
+    /// <summary>Nobody reads more at once; what goes on is no recipe, or an attack on who reads it.</summary>
+    private const int MaxMistakes = 100;
+
     /// <summary>The keys of a recipe.</summary>
     internal static readonly string[] Keys = ["recipe", "version", "model", "weights", "tokenizer", "seed", "budget", "allocate", "calibrate", "train", "evaluate", "export", "extends", "steps"];
 
@@ -27,18 +30,43 @@ public sealed class RecipeParser
     public static ParsedRecipe Parse(string text, string path)
     {
         var parser = new RecipeParser(path);
-        var root = YamlReader.Read(text, path, parser.diagnostics.Add);
-        parser.whole = parser.diagnostics.Count == 0;
-        var draft = root is YamlMapping mapping ? parser.ReadRecipe(new(mapping, parser.Report)) : parser.RefuseRoot(root);
+        RecipeDraft draft;
+        try
+        {
+            draft = parser.Read(text, path);
+        }
+        catch (TooManyMistakes)
+        {
+            draft = new() { Span = parser.start };
+        }
+
         return new(draft, new(parser.diagnostics.OrderBy(problem => problem.Span.Line).ThenBy(problem => problem.Span.Column)));
+    }
+
+    private RecipeDraft Read(string text, string path)
+    {
+        var root = YamlReader.Read(text, path, Add);
+        whole = diagnostics.Count == 0;
+        return root is YamlMapping mapping ? ReadRecipe(new(mapping, Report)) : RefuseRoot(root);
     }
 
     private void Report(RecipeDiagnostic diagnostic)
     {
         if (whole || diagnostic.Id is not (DiagnosticIds.MissingSetting or DiagnosticIds.BrokenYaml))
         {
-            diagnostics.Add(diagnostic);
+            Add(diagnostic);
         }
+    }
+
+    private void Add(RecipeDiagnostic diagnostic)
+    {
+        if (diagnostics.Count == MaxMistakes)
+        {
+            diagnostics.Add(diagnostic with { Id = DiagnosticIds.BrokenYaml, Message = $"there are more than {MaxMistakes} mistakes; correct those before this line first" });
+            throw new TooManyMistakes();
+        }
+
+        diagnostics.Add(diagnostic);
     }
 
     private void Report(string id, string message, SourceSpan span) => Report(new(id, Severity.Error, message, span));
@@ -200,7 +228,8 @@ public sealed class RecipeParser
         var settings = new EvaluateAttribute(entry.Data.Text);
         var given = entry.Reader.Settings(RecipeCatalog.Evaluate, settings);
         var limit = given?.FirstOrDefault(setting => setting.Name == nameof(EvaluateAttribute.MaxRegression));
-        return RecipeCatalog.Bind(settings, limit?.Span ?? entry.Span, entry.Data.Span);
+        bool isPlain = limit is not null && entry.Reader.Text(SettingDescriptor.CamelCase(limit.Name)) is { } text && !text.Text.EndsWith("%", StringComparison.Ordinal);
+        return RecipeCatalog.Bind(settings, isPlain, limit?.Span ?? entry.Span, entry.Data.Span, Report);
     }
 
     private (MappingReader Reader, WrittenText Data, SourceSpan Span)? ReadData(MappingReader recipe, string key, IReadOnlyList<SettingDescriptor> settings)
@@ -221,4 +250,7 @@ public sealed class RecipeParser
         var data = reader.RequiredText("data", $"'{key}'", "'data: <file>'", node.Span);
         return (reader, data ?? new("", node.Span), node.Span);
     }
+
+    /// <summary>Ends the reading.</summary>
+    private sealed class TooManyMistakes : Exception;
 }

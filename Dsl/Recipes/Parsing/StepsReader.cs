@@ -41,7 +41,7 @@ internal sealed class StepsReader(Action<RecipeDiagnostic> report)
             }
 
             named = true;
-            if (ReadStep(entry.Key, entry.Value) is { } step)
+            if (!entry.Key.IsRefused && ReadStep(entry.Key, entry.Value) is { } step)
             {
                 steps.Add(step);
             }

@@ -13,6 +13,9 @@ internal abstract record YamlNode(SourceSpan Span)
 /// <summary>One value.</summary>
 internal sealed record YamlScalar(string Text, bool IsPlain, SourceSpan Span) : YamlNode(Span)
 {
+    /// <summary>Whether it was reported already, so that whatever it stands for is no further mistake.</summary>
+    public bool IsRefused { get; init; }
+
     /// <summary>Whether nothing is written where a value could be.</summary>
     public bool IsEmpty => IsPlain && Text is "" or "~" or "null";
 

@@ -50,7 +50,7 @@ internal static class YamlReader
         {
             var (reason, span) = problem.Message.Contains("tab") && TabIndentation(text, path, parser) is { } tab
                 ? ("a tab indents this line; YAML is indented with spaces", tab)
-                : (problem.Message.TrimEnd('.'), SpanOf(path, problem.Start, problem.End));
+                : (problem.Message.TrimEnd('.') + "; check the indentation, and close every quote, brace and bracket", SpanOf(path, problem.Start, problem.End));
             tree.Stop($"this is not YAML: {reason}", span);
         }
         catch (Exception problem) when (problem is ArgumentException or InvalidOperationException or FormatException or ArithmeticException or IndexOutOfRangeException)
@@ -80,7 +80,7 @@ internal static class YamlReader
                 break;
             case AnchorAlias alias:
                 tree.RefuseAlias(alias.Value.ToString(), span);
-                tree.AddScalar(new("*" + alias.Value, false, span));
+                tree.AddScalar(new("*" + alias.Value, false, span) { IsRefused = true });
                 break;
             case SequenceStart:
                 tree.Open(new YamlSequence([], span));

@@ -9,6 +9,7 @@ internal sealed class YamlTree(string path, Action<RecipeDiagnostic> report)
 {
     private const int MaxDepth = 32;
     private const int MaxScalar = 1000;
+    private const int MaxShown = 100;
 
     private readonly Stack<(YamlNode Node, YamlScalar? Key)> open = new();
     private bool started;
@@ -33,8 +34,12 @@ internal sealed class YamlTree(string path, Action<RecipeDiagnostic> report)
     {
         if (scalar.Text.Length > MaxScalar)
         {
-            Report($"a value has {scalar.Text.Length} characters; write at most {MaxScalar}", scalar.Span);
-            scalar = scalar with { Text = "" };
+            if (!scalar.IsRefused)
+            {
+                Report($"a value has {scalar.Text.Length} characters; write at most {MaxScalar}", scalar.Span);
+            }
+
+            scalar = scalar with { Text = scalar.Text.Substring(0, MaxScalar), IsRefused = true };
         }
 
         if (open.Count > 0 && open.Peek() is { Node: YamlMapping, Key: null })
@@ -69,7 +74,11 @@ internal sealed class YamlTree(string path, Action<RecipeDiagnostic> report)
     public void Refuse(string what, SourceSpan span) => Report($"{what} stands here; recipes are plain data: write the value itself", span);
 
     /// <summary>What looks like an alias is usually a pattern that begins with a star.</summary>
-    public void RefuseAlias(string name, SourceSpan span) => Report($"an alias stands here, because '*{name}' is not in quotes; write \"*{name}\"", span);
+    public void RefuseAlias(string name, SourceSpan span)
+    {
+        string shown = name.Length <= MaxShown ? name : name.Substring(0, MaxShown) + "…";
+        Report($"an alias stands here, because '*{shown}' is not in quotes; write \"*{shown}\"", span);
+    }
 
     public void Stop(string message, SourceSpan span)
     {

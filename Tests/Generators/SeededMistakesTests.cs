@@ -1,0 +1,126 @@
+using Microsoft.CodeAnalysis;
+
+namespace PipelineDsl.Generators.Tests;
+
+/// <summary>Mistakes that people make in recipes and attributes: each is told at compile time, once, at its place, with a code and what to do about it.</summary>
+public sealed class SeededMistakesTests
+{
+    private const string YamlHead = "recipe: r\nmodel: Stories.StoryLlama\nweights: w.safetensors\n";
+    private const string Learning = YamlHead + "calibrate: { data: c.txt }\n";
+    private const string Steps = "steps:\n  - match: lm_head\n    quantize: { bits: 4 }\n";
+
+    [Theory]
+    [InlineData(YamlHead + "steps:\n  - match: \"*.head\"\n    quantize:\n", "r.recipe.yaml(5,12) PDSL1012")]
+    [InlineData(YamlHead + "steps:\n  - match: quite.another.thing\n    quantize:\n", "r.recipe.yaml(5,12) PDSL1012")]
+    [InlineData(YamlHead + "steps:\n  - match: model.layers[0].q_proj\n    quantize:\n", "r.recipe.yaml(5,12) PDSL1012")]
+    [InlineData(YamlHead + "steps:\n  - match: Lm_head\n    quantize:\n", "r.recipe.yaml(5,12) PDSL1012")]
+    [InlineData(YamlHead + "steps:\n  - match: *.q_proj\n    quantize:\n", "r.recipe.yaml(5,12) PDSL1001")]
+    [InlineData(YamlHead + "steps:\n  - match: \"model.{layers\"\n    quantize:\n", "r.recipe.yaml(5,12) PDSL1004")]
+    [InlineData(YamlHead + "steps:\n  match: lm_head\n  quantize:\n", "r.recipe.yaml(5,3) PDSL1001")]
+    [InlineData(YamlHead + "steps:\n  - lm_head: { bits: 4 }\n", "r.recipe.yaml(5,5) PDSL1003|r.recipe.yaml(5,5) PDSL1005")]
+    [InlineData(YamlHead + "steps:\n  - match: lm_head\n  - quantize: { bits: 4 }\n", "r.recipe.yaml(5,12) PDSL1005|r.recipe.yaml(6,5) PDSL1005")]
+    [InlineData(YamlHead + "steps:\n  - match: lm_head\n    quantize: 4\n", "r.recipe.yaml(6,15) PDSL1001")]
+    [InlineData(YamlHead + "steps:\n  - match: lm_head\n    quantize: { bits: 4 }\n    quantize: { bits: 8 }\n", "r.recipe.yaml(7,5) PDSL1006")]
+    [InlineData(YamlHead + "steps:\n  - match: lm_head\n    quantize: { bits: 16 }\n", "r.recipe.yaml(6,23) PDSL1004")]
+    [InlineData(YamlHead + "steps:\n  - match: lm_head\n    quantize: { bits: 4bit }\n", "r.recipe.yaml(6,23) PDSL1004")]
+    [InlineData(YamlHead + "steps:\n  - match: lm_head\n    quantize: { groupsize: 16 }\n", "r.recipe.yaml(6,17) PDSL1002")]
+    [InlineData(YamlHead + "steps:\n  - match: lm_head\n    quantize: { bits: 4, granularity: chanel }\n", "r.recipe.yaml(6,39) PDSL1004")]
+    [InlineData(YamlHead + "steps:\n  - match: lm_head\n    svd: { rank: 8 }\n", "r.recipe.yaml(6,5) PDSL1003")]
+    [InlineData(YamlHead + "steps:\n  - match: lm_head\n    decompose: { rank: 65 }\n", "r.recipe.yaml(6,24) PDSL1009")]
+    [InlineData(YamlHead + "steps:\n  - match: lm_head\n    decompose: { rank: 60 }\n", "r.recipe.yaml(6,24) PDSL1010")]
+    [InlineData(YamlHead + "steps:\n  - match: lm_head\n    decompose: { keepRatio: 50 }\n", "r.recipe.yaml(6,29) PDSL1004")]
+    [InlineData(YamlHead + "steps:\n  - match: lm_head\n    gptq: { bits: 4 }\n", "r.recipe.yaml(6,5) PDSL1005")]
+    [InlineData(YamlHead + "steps:\n  - match: model.norm\n    quantize:\n", "r.recipe.yaml(5,12) PDSL0001")]
+    [InlineData(YamlHead + "steps:\n  - match: \"**\"\n    quantize:\n  - match: lm_head\n    hqq:\n", "r.recipe.yaml(8,5) PDSL1008")]
+    [InlineData(YamlHead + "steps:\n  - match: lm_head\n    keep:\n    quantize:\n", "r.recipe.yaml(7,5) PDSL1008")]
+    [InlineData(YamlHead + "steps: []\n", "r.recipe.yaml(4,8) PDSL1005")]
+    [InlineData(YamlHead + Steps + "evaluate: { data: t.txt, maxRegression: 5 }\n", "r.recipe.yaml(7,41) PDSL1004")]
+    [InlineData(YamlHead + Steps + "evaluate: { data: t.txt, maxRegresion: 5% }\n", "r.recipe.yaml(7,26) PDSL1002")]
+    [InlineData(YamlHead + Steps + "evaluate: t.txt\n", "r.recipe.yaml(7,11) PDSL1001")]
+    [InlineData(YamlHead + Steps + "budget: 600\n", "r.recipe.yaml(7,9) PDSL1004")]
+    [InlineData(YamlHead + Steps + "budget: 60%\n", "r.recipe.yaml(7,9) PDSL1007")]
+    [InlineData(YamlHead + Steps + "allocate: uniform\n", "r.recipe.yaml(7,11) PDSL1005")]
+    [InlineData(YamlHead + Steps + "export: gptqv2\n", "r.recipe.yaml(7,9) PDSL1004")]
+    [InlineData(YamlHead + Steps + "train: { data: t.txt }\n", "r.recipe.yaml(7,8) PDSL1005")]
+    [InlineData("recipe: r\nmodel: StoryLlama\nweights: w\n" + Steps, "r.recipe.yaml(2,8) PDSL1013")]
+    [InlineData("recipe: r\nmodel: Stories.Llama3\nweights: w\n" + Steps, "r.recipe.yaml(2,8) PDSL1013")]
+    [InlineData("recipe: r\nmodel: Stories.StoryLlama\nweight: w\n" + Steps, "r.recipe.yaml(3,1) PDSL1002")]
+    [InlineData("recipe: r\nmodel: Stories.StoryLlama\nweights: /data/w.safetensors\n" + Steps, "r.recipe.yaml(3,10) PDSL1018")]
+    [InlineData("recipe: my recipe\nmodel: Stories.StoryLlama\nweights: w\n" + Steps, "r.recipe.yaml(1,9) PDSL1004")]
+    [InlineData("recipe: r\nextends: bse\n" + Steps, "r.recipe.yaml(2,10) PDSL1016")]
+    [InlineData(YamlHead + "steps:\n\t- match: lm_head\n", "r.recipe.yaml(5,1) PDSL1001")]
+    [InlineData(YamlHead + Steps + "---\n" + YamlHead, "r.recipe.yaml(7,1) PDSL1001")]
+    [InlineData(Learning + "steps:\n  - match: lm_head\n    awq: { bits: 4, groupSize: 100 }\n", "r.recipe.yaml(7,32) PDSL1011")]
+    [InlineData(Learning + "steps:\n  - match: \"**.q_proj\"\n    decompose: { rank: 8, keepRatio: 50% }\n", "r.recipe.yaml(7,38) PDSL1007")]
+    [InlineData(Learning + "steps:\n  - match: lm_head\n    quantise: { bits: 4 }\n    corda: { rank: 8 }\n", "r.recipe.yaml(7,5) PDSL1003")]
+    public void In_yaml(string recipe, string places) => Check(new GeneratorRun().Source("StoryLlama.cs", Models.Llama).Recipe("r.recipe.yaml", recipe).Run(), places);
+
+    /// <summary>A value too long to be meant is one mistake, wherever it stands.</summary>
+    [Theory]
+    [InlineData("weights: w.safetensors", "weights: LONG", "(3,10)")]
+    [InlineData("recipe: r", "recipe: LONG", "(1,9)")]
+    [InlineData("lm_head", "LONG", "(5,12)")]
+    [InlineData("bits: 4", "bits: LONG", "(6,23)")]
+    [InlineData("bits: 4", "LONG: 4", "(6,17)")]
+    [InlineData("quantize:", "LONG:", "(6,5)")]
+    [InlineData("weights: w", "LONG: w", "(3,1)")]
+    public void A_text_without_end_is_one_mistake(string right, string wrong, string place) =>
+        Check(new GeneratorRun().Source("StoryLlama.cs", Models.Llama).Recipe("r.recipe.yaml", (YamlHead + Steps).Replace(right, wrong.Replace("LONG", new string('x', 1001)))).Run(), $"r.recipe.yaml{place} PDSL1001");
+
+    [Theory]
+    [InlineData("[Decompose(Rank = 16, Orientation = Orientation.Whitened)]\n    [Quantize(Bits = 8)]", "", "")]
+    [InlineData("Bits = 8", "Bits = 1", "Mlp.cs(15,22) PDSL1004")]
+    [InlineData("Bits = 8", "Bits = 8, GroupSize = 4096", "Mlp.cs(15,37) PDSL1011")]
+    [InlineData("Rank = 16", "Rank = 65", "Mlp.cs(14,23) PDSL1009")]
+    [InlineData("Rank = 16, ", "", "Mlp.cs(14,6) PDSL1005")]
+    [InlineData("Orientation.Whitened", "(Orientation)17", "Mlp.cs(14,41) PDSL1004")]
+    [InlineData("[Quantize(Bits = 8)]", "[Quantize(Bits = 8), Quantize(Bits = 4)]", "Mlp.cs(15,26) PDSL1008")]
+    [InlineData("[Quantize(Bits = 8)]", "[Keep, Quantize(Bits = 8)]", "Mlp.cs(14,6) PDSL1008")]
+    [InlineData("MaxRegression = 0.01", "MaxRegression = 1.5", "Mlp.cs(11,78) PDSL1004")]
+    [InlineData("MaxRegression = 0.01", "MaxRegression = double.NaN", "Mlp.cs(11,78) PDSL1004")]
+    [InlineData("data/test.safetensors", "../test.safetensors", "Mlp.cs(11,11) PDSL1018")]
+    [InlineData("data/digits.safetensors", "", "Mlp.cs(10,12) PDSL1004")]
+    [InlineData("\"data/digits.safetensors\"", "null!", "Mlp.cs(10,12) PDSL1004")]
+    [InlineData("\"data/test.safetensors\"", "null!", "Mlp.cs(11,11) PDSL1004")]
+    [InlineData("\"small-mlp\"", "null!", "Mlp.cs(9,9) PDSL1004")]
+    [InlineData("Weights = \"weights/mlp.safetensors\"", "Weights = null!", "Mlp.cs(9,32) PDSL1005")]
+    [InlineData("Seed = 7", "Seed = 7, Budget = \"lots\"", "Mlp.cs(9,78) PDSL1004")]
+    [InlineData("[Recipe(\"small-mlp\", Weights = \"weights/mlp.safetensors\", Seed = 7)]", "", "Mlp.cs(10,2) PDSL0003|Mlp.cs(11,2) PDSL0003|Mlp.cs(14,6) PDSL0003")]
+    [InlineData("public class Mlp : Module<Tensor, Tensor>", "public class Mlp", "Mlp.cs(9,9) PDSL0002")]
+    [InlineData("public Mlp()", "[Quantize] private static readonly Linear shared = Linear(3, 3); public Mlp()", "Mlp.cs(19,6) PDSL0001")]
+    [InlineData("public Mlp()", "[Quantize] public Linear First => fc1; public Mlp()", "Mlp.cs(19,6) PDSL0001")]
+    [InlineData("public Mlp()", "[Quantize] private readonly Tensor table = zeros(3); public Mlp()", "Mlp.cs(19,6) PDSL0001")]
+    [InlineData("public Mlp()", "[Quantize] private readonly Linear[] layers = []; public Mlp()", "Mlp.cs(19,6) PDSL0001")]
+    [InlineData("public Mlp()", "[Quantize] private readonly Dropout drop = Dropout(); public Mlp()", "Mlp.cs(19,6) PDSL0001")]
+    [InlineData("public Mlp()", "public class Loose { [Quantize] public Linear? Layer; } public Mlp()", "Mlp.cs(19,27) PDSL0001")]
+    [InlineData("public Mlp()", "public sealed class Odd : Step { public override Stage Stage => Stage.Quantize; public override System.Collections.Generic.IReadOnlyList<MatrixCost> Predict(LayerShape layer, System.Collections.Generic.IReadOnlyList<MatrixCost> factors) => factors; } [Odd] private readonly Linear odd = Linear(3, 3); public Mlp()", "*PDSL1003")]
+    [InlineData("public class Mlp", "public class Mlp<T>", "Mlp.cs(12,14) PDSL0002")]
+    [InlineData("public class Mlp", "[Train(\"data/train.safetensors\")]\npublic class Mlp", "Mlp.cs(12,2) PDSL1005")]
+    public void In_attributes(string right, string wrong, string places)
+    {
+        string model = Models.Mlp.ReplaceLineEndings("\n");
+        model.ShouldContain(right);
+        model = model.Replace(right, wrong);
+        Check(new GeneratorRun().Source("Mlp.cs", places.Length == 0 ? model.Replace("[Quantize(Bits = 4, GroupSize = 16)]", "") : model).Run(), places.Length == 0 ? "Mlp.cs(9,9) PDSL1005" : places);
+    }
+
+    private static void Check(GeneratorResult result, string places)
+    {
+        if (places.StartsWith('*'))
+        {
+            result.Diagnostics.ShouldHaveSingleItem().ShouldContain(places[1..]);
+        }
+        else
+        {
+            string told = string.Join("\n", result.Diagnostics);
+            result.Diagnostics.Select(problem => problem[..(problem.IndexOf("PDSL", StringComparison.Ordinal) + "PDSL0000".Length)]).Order(StringComparer.Ordinal).ToArray().ShouldBe(places.Split('|'), told);
+        }
+
+        foreach (string problem in result.Diagnostics)
+        {
+            problem.ShouldContain(";");
+        }
+
+        result.Raw.Diagnostics.ShouldAllBe(problem => problem.Severity >= DiagnosticSeverity.Warning);
+    }
+}
