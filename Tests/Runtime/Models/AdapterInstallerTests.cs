@@ -107,6 +107,34 @@ public sealed class AdapterInstallerTests
     }
 
     [Fact]
+    public void Training_passes_leave_nothing_behind()
+    {
+        using var scope = NewDisposeScope();
+        using var layer = (Linear)Fill(nn.Linear(32, 24));
+        using var grid = AdapterStepsTests.Quantized(24, 32);
+        var step = new Lora { Rank = 4, Dropout = 0.1 };
+        using var adapter = AdapterCatalog.For(step).Attach(step, grid, 1).Moved();
+        var x = Input(5, 32);
+        Pass(0);
+        long before = DisposeScopeManager.Statistics.ThreadTotalLiveCount;
+        for (int pass = 1; pass < 4; pass++)
+        {
+            Pass(pass);
+        }
+
+        DisposeScopeManager.Statistics.ThreadTotalLiveCount.ShouldBe(before);
+
+        void Pass(int number)
+        {
+            using var inner = NewDisposeScope();
+            using var installed = AdapterInstaller.Install(new("fc", layer), adapter);
+            adapter.Pass = new TrainingPass(1, "fc", number, 0);
+            layer.call(x).square().sum().backward();
+            adapter.Parameters.ShouldAllBe(parameter => parameter.Value.grad!.numel() > 0);
+        }
+    }
+
+    [Fact]
     public void A_model_of_half_precision_stays_one()
     {
         using var scope = NewDisposeScope();
