@@ -1,5 +1,4 @@
 using System;
-using System.Collections.Generic;
 using System.Linq;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
@@ -40,10 +39,7 @@ public sealed class RecipeGenerator : IIncrementalGenerator
         var diagnostics = project.SelectMany(static (bound, _) => bound.Diagnostics).WithTrackingName(PipelineStepNames.Diagnostics);
         context.RegisterSourceOutput(diagnostics, static (output, problem) => output.ReportDiagnostic(DiagnosticDescriptors.Create(problem)));
 
-        foreach (var stray in Strays(context))
-        {
-            context.RegisterSourceOutput(stray, static (output, problem) => output.ReportDiagnostic(DiagnosticDescriptors.Create(problem)));
-        }
+        context.RegisterSourceOutput(Strays(context), static (output, problem) => output.ReportDiagnostic(DiagnosticDescriptors.Create(problem)));
 
         var pipelines = project.SelectMany(static (bound, _) => bound.Pipelines).Combine(options).Combine(language).WithTrackingName(PipelineStepNames.Pipelines);
         context.RegisterSourceOutput(pipelines, static (output, item) =>
@@ -74,14 +70,11 @@ public sealed class RecipeGenerator : IIncrementalGenerator
         .WithTrackingName(PipelineStepNames.ModuleClasses);
 
     /// <summary>Words that stand where no recipe reads them.</summary>
-    private static IEnumerable<IncrementalValuesProvider<RecipeDiagnostic>> Strays(IncrementalGeneratorInitializationContext context) =>
-    [
-        Found(context.SyntaxProvider.CreateSyntaxProvider(static (node, _) => StrayWords.MayBeStep(node), StrayWords.ReadStep)),
-        .. StrayWords.Data.Select(name => Found(context.SyntaxProvider.ForAttributeWithMetadataName("PipelineDsl." + name, static (_, _) => true, StrayWords.ReadData))),
-    ];
-
-    private static IncrementalValuesProvider<RecipeDiagnostic> Found(IncrementalValuesProvider<RecipeDiagnostic?> problems) =>
-        problems.Where(static problem => problem is not null).Select(static (problem, _) => problem!).WithTrackingName(PipelineStepNames.StrayWords);
+    private static IncrementalValuesProvider<RecipeDiagnostic> Strays(IncrementalGeneratorInitializationContext context) => context.SyntaxProvider
+        .CreateSyntaxProvider(static (node, _) => StrayWords.MayBeWord(node), StrayWords.Read)
+        .Where(static problem => problem is not null)
+        .Select(static (problem, _) => problem!)
+        .WithTrackingName(PipelineStepNames.StrayWords);
 
     private static string HintName(ModuleClass model, string type) => (model.Namespace.Length == 0 ? "" : model.Namespace + ".") + type + ".g.cs";
 }

@@ -179,10 +179,12 @@ internal sealed class ProjectBinder
             return;
         }
 
+        // Classes that a model holds, and members that it has from bases.
         var reached = new HashSet<string>(roots.SelectMany(models.ReachedBy), StringComparer.Ordinal);
+        var read = new HashSet<SourceSpan>(roots.SelectMany(root => models.TreeOf(root).Members).SelectMany(member => member.Steps).Select(step => step.Span));
         foreach (var type in models.Classes.Where(type => !reached.Contains(type.FullName)))
         {
-            var step = type.Members.SelectMany(member => member.Steps.Concat(member.Children.SelectMany(child => child.Steps))).FirstOrDefault();
+            var step = type.Members.SelectMany(member => member.Steps.Concat(member.Children.SelectMany(child => child.Steps))).FirstOrDefault(candidate => !read.Contains(candidate.Span));
             if (step is not null)
             {
                 diagnostics.Add(new(DiagnosticIds.StepWithoutRecipe, Severity.Warning, $"no recipe reads the steps of '{type.FullName}'; put [Recipe] on it or on a model that holds it, or drop them", step.Span));

@@ -12,20 +12,29 @@ namespace PipelineDsl.Generators.Pipeline;
 internal static class StrayWords
 {
     /// <summary>The attributes that complete a recipe.</summary>
-    public static readonly string[] Data = [nameof(CalibrateAttribute), nameof(TrainAttribute), nameof(EvaluateAttribute)];
+    private static readonly HashSet<string> Data = new(new[] { nameof(CalibrateAttribute), nameof(TrainAttribute), nameof(EvaluateAttribute) }.SelectMany(Spellings), StringComparer.Ordinal);
 
     private static readonly HashSet<string> Steps = new(StepCatalog.Steps.SelectMany(step => new[] { step.Type.Name, step.Type.Name + nameof(Attribute) }), StringComparer.Ordinal);
 
-    /// <summary>Whether an attribute on a field or property has the name of a step.</summary>
-    public static bool MayBeStep(SyntaxNode node) =>
-        node is AttributeSyntax { Parent.Parent: FieldDeclarationSyntax or PropertyDeclarationSyntax } attribute && Steps.Contains(NameOf(attribute.Name));
+    /// <summary>Whether an attribute has the name of a step, on a field or property, or of a recipe's data, on a class.</summary>
+    public static bool MayBeWord(SyntaxNode node) => node is AttributeSyntax { Parent.Parent: var owner } attribute && owner switch
+    {
+        FieldDeclarationSyntax or PropertyDeclarationSyntax => Steps.Contains(NameOf(attribute.Name)),
+        ClassDeclarationSyntax => Data.Contains(NameOf(attribute.Name)),
+        _ => false,
+    };
 
-    /// <summary>What is wrong with a step's place, or null.</summary>
-    public static RecipeDiagnostic? ReadStep(GeneratorSyntaxContext context, CancellationToken cancellation)
+    /// <summary>What is wrong with a word's place, or null.</summary>
+    public static RecipeDiagnostic? Read(GeneratorSyntaxContext context, CancellationToken cancellation)
     {
         var attribute = (AttributeSyntax)context.Node;
-        var member = MemberOf(attribute, context.SemanticModel, cancellation);
-        if (member?.ContainingType is not { } owner || PlaceProblem(member, owner) is not { } problem || !SymbolFacts.IsWord(context.SemanticModel.GetTypeInfo(attribute, cancellation).Type as INamedTypeSymbol, nameof(Step)))
+        return attribute.Parent!.Parent is ClassDeclarationSyntax type ? ReadData(attribute, type, context.SemanticModel, cancellation) : ReadStep(attribute, context.SemanticModel, cancellation);
+    }
+
+    private static RecipeDiagnostic? ReadStep(AttributeSyntax attribute, SemanticModel semantics, CancellationToken cancellation)
+    {
+        var member = MemberOf(attribute, semantics, cancellation);
+        if (member?.ContainingType is not { } owner || PlaceProblem(member, owner) is not { } problem || !SymbolFacts.IsWord(semantics.GetTypeInfo(attribute, cancellation).Type as INamedTypeSymbol, nameof(Step)))
         {
             return null;
         }
@@ -35,16 +44,18 @@ internal static class StrayWords
         return new(DiagnosticIds.NotCompressible, Severity.Error, $"'{step}' stands on '{member.Name}', {problem}", SymbolFacts.Span(attribute.GetLocation()));
     }
 
-    /// <summary>What is wrong with a recipe's data on a class, or null.</summary>
-    public static RecipeDiagnostic? ReadData(GeneratorAttributeSyntaxContext context, CancellationToken cancellation)
+    private static RecipeDiagnostic? ReadData(AttributeSyntax attribute, ClassDeclarationSyntax type, SemanticModel semantics, CancellationToken cancellation)
     {
-        string name = context.Attributes[0].AttributeClass!.Name;
-        return IsRecipe(context.TargetSymbol) ? null : new(
-            DiagnosticIds.StepWithoutRecipe,
-            Severity.Warning,
-            $"no recipe reads '{name.Substring(0, name.Length - nameof(Attribute).Length)}' on '{context.TargetSymbol.Name}'; put [Recipe] beside it, or drop it",
-            AttributeSettings.SpanOf(context.Attributes[0], cancellation));
+        if (semantics.GetDeclaredSymbol(type, cancellation) is not { } owner || IsRecipe(owner) || semantics.GetTypeInfo(attribute, cancellation).Type is not INamedTypeSymbol word || !Data.Any(name => SymbolFacts.IsWord(word, name)))
+        {
+            return null;
+        }
+
+        string name = word.Name.Substring(0, word.Name.Length - nameof(Attribute).Length);
+        return new(DiagnosticIds.StepWithoutRecipe, Severity.Warning, $"no recipe reads '{name}' on '{owner.Name}'; put [Recipe] beside it, or drop it", SymbolFacts.Span(attribute.GetLocation()));
     }
+
+    private static IEnumerable<string> Spellings(string name) => [name, name.Substring(0, name.Length - nameof(Attribute).Length)];
 
     private static ISymbol? MemberOf(AttributeSyntax attribute, SemanticModel semantics, CancellationToken cancellation) => attribute.Parent!.Parent switch
     {

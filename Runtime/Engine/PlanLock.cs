@@ -61,7 +61,7 @@ internal sealed class PlanLock(RunOptions options, IRunObserver observer)
     private string PathFor(PreparedRun run)
     {
         string file = run.Recipe.Span.Path;
-        string folder = file.EndsWith(".yaml", StringComparison.OrdinalIgnoreCase) ? Path.GetDirectoryName(file) ?? "" : "";
+        string folder = !file.EndsWith(".cs", StringComparison.OrdinalIgnoreCase) ? Path.GetDirectoryName(file) ?? "" : "";
         return Path.GetFullPath(Path.Combine(options.ProjectDirectory, folder, run.Recipe.Name + LockFile.Suffix));
     }
 }

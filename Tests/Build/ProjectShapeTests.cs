@@ -6,6 +6,17 @@ public sealed class ProjectShapeTests(Product product)
     private const string Artifact = "bin/Debug/net10.0/models/tiny/model.safetensors";
 
     [Fact]
+    public void A_recipe_with_the_short_extension_is_a_recipe()
+    {
+        using var project = new Project(product);
+        Directory.CreateDirectory(project.InFolder("recipes"));
+        File.Move(project.InFolder("tiny.recipe.yaml"), project.InFolder("recipes/tiny.recipe.yml"));
+        project.Build();
+        project.Files("bin/Debug/net10.0/models").ShouldContain("tiny/model.safetensors");
+        project.Exists("recipes/tiny.recipe.lock.yaml").ShouldBeTrue();
+    }
+
+    [Fact]
     public void Path_with_spaces_and_letters_of_other_alphabets()
     {
         using var project = new Project(product, "Mein Projekt @ 模型");

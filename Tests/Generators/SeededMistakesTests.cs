@@ -104,6 +104,25 @@ public sealed class SeededMistakesTests
         Check(new GeneratorRun().Source("Mlp.cs", places.Length == 0 ? model.Replace("[Quantize(Bits = 4, GroupSize = 16)]", "") : model).Run(), places.Length == 0 ? "Mlp.cs(9,9) PDSL1005" : places);
     }
 
+    /// <summary>Steps on members that a module gets from its base are read with it.</summary>
+    [Theory]
+    [InlineData("protected", "")]
+    [InlineData("private", "Base.cs(7,4) PDSL0003")]
+    public void On_members_of_a_base(string access, string places)
+    {
+        string parent = "using PipelineDsl;\nusing TorchSharp.Modules;\nusing static TorchSharp.torch;\nusing static TorchSharp.torch.nn;\nnamespace Digits;\npublic abstract class Parent(string name) : Module<Tensor, Tensor>(name)\n{ [Quantize(Bits = 4)] " + access + " readonly Linear low = Linear(64, 64); public Tensor Low(Tensor x) => low.call(x); }\n";
+        var result = new GeneratorRun().Source("Base.cs", parent).Source("Mlp.cs", Models.Mlp.Replace("Mlp : Module<Tensor, Tensor>", "Mlp : Parent")).Run();
+        if (places.Length == 0)
+        {
+            result.Diagnostics.ShouldBeEmpty();
+            string.Concat(result.Files.Values).ShouldContain("Written.Rule(\"low\"");
+        }
+        else
+        {
+            Check(result, places);
+        }
+    }
+
     private static void Check(GeneratorResult result, string places)
     {
         if (places.StartsWith('*'))
