@@ -38,6 +38,10 @@ internal sealed class OutsideProbe
     /// <param name="generator">Must not have drawn the same numbers for the basis.</param>
     public static Tensor Draw(Tensor matrix, Generator generator) => randn(matrix.shape[0], Probes, dtype: matrix.dtype, generator: generator).to(matrix.device);
 
+    /// <summary>What C Ω alone shows, without another product: ‖C Ω‖ is at least λ₁ ‖g‖.</summary>
+    /// <returns>An upper bound of λ₁, or infinity.</returns>
+    public double Bound() => scale * Height();
+
     /// <summary>Applies C once more.</summary>
     /// <returns>An upper bound of λ₁, or infinity.</returns>
     public double Tighten()
@@ -49,15 +53,25 @@ internal sealed class OutsideProbe
         var next = degree == 1 ? mapped * (2 / scale) - current : mapped * (4 / scale) - current * 2 - before;
         (before, current) = (current, next.MoveToOuterDisposeScope());
         degree++;
+        return scale * Inverse(Height());
+    }
+
+    /// <summary>‖p(C) Ω‖ over the smallest length of g, which |p(λ₁)| cannot exceed; infinity where it is no number.</summary>
+    private double Height()
+    {
+        using var scope = NewDisposeScope();
         var gram = current.to(float64).mT.mm(current.to(float64));
-        return gram.isfinite().all().item<bool>()
-            ? scale * Inverse(Math.Sqrt(linalg.eigvalsh(gram)[-1].item<double>() / SmallestShare))
-            : double.PositiveInfinity;
+        return gram.isfinite().all().item<bool>() ? Math.Sqrt(Math.Max(0, linalg.eigvalsh(gram)[-1].item<double>()) / SmallestShare) : double.PositiveInfinity;
     }
 
     /// <summary>The x ≥ 1 with x T_{d−1}(2 x − 1) = height, or 1 where there is none.</summary>
     private double Inverse(double height)
     {
+        if (double.IsPositiveInfinity(height))
+        {
+            return height;
+        }
+
         double low = 1;
         double high = Math.Max(1, height);
         for (int step = 0; step < 60; step++)

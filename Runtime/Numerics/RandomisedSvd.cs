@@ -121,9 +121,9 @@ internal static class RandomisedSvd
             }
 
             var probe = new OutsideProbe(basis, scale);
-            for (int step = 1; step <= MostProbeSteps && Excess(LargestEnergy) > tolerance; step++)
+            for (int step = 0; step <= MostProbeSteps && Excess(LargestEnergy) > tolerance; step++)
             {
-                double outside = probe.Tighten();
+                double outside = step == 0 ? probe.Bound() : probe.Tighten();
                 if (EstimatedExcess(outside) <= tolerance || step == MostProbeSteps)
                 {
                     LargestEnergy = Math.Min(LargestEnergy, SumOutside(outside));
