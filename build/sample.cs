@@ -1,7 +1,9 @@
 #:project ../Tasks/PipelineDsl.Tasks.csproj
 
-// The main job: packs the product, builds the sample against the package as a user would, lets the models tell a story
-// and says what compression cost:  dotnet run build/sample.cs
+// The main job: packs the product, builds a sample against the package as a user would, runs it and says what the build
+// made of its models:  dotnet run build/sample.cs [-- Stories|Tutor]
+//   Stories         compresses a model that tells stories (the default)
+//   Tutor           fine-tunes it, and switches adapters at run time
 
 using System.Diagnostics;
 using System.Globalization;
@@ -10,7 +12,14 @@ using PipelineDsl.Tasks;
 
 CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
 string repository = Path.GetDirectoryName((string)AppContext.GetData("EntryPointFileDirectoryPath")!)!;
-string sample = Path.Combine(repository, "Samples", "Stories");
+string name = args.Length == 0 ? "Stories" : args[0];
+if (args.Length > 1 || name is not ("Stories" or "Tutor"))
+{
+    Console.Error.WriteLine("usage: dotnet run build/sample.cs -- [Stories|Tutor]");
+    return 2;
+}
+
+string sample = Path.Combine(repository, "Samples", name);
 string journal = Path.Combine(sample, "obj", "Release", "net10.0", "pipeline", "journal.log");
 string output = Path.Combine(sample, "bin", "Release", "net10.0");
 
@@ -31,7 +40,7 @@ if (exit != 0)
 
 int runs = HostRuns() - runsBefore;
 Console.WriteLine();
-exit = Run(["exec", Path.Combine(output, "Stories.dll")], LibStdCppShim.LibraryPath());
+exit = Run(["exec", Path.Combine(output, name + ".dll")], LibStdCppShim.LibraryPath());
 if (exit != 0)
 {
     return exit;

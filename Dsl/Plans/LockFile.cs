@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.Linq;
 using System.Text;
 using System.Text.RegularExpressions;
+using PipelineDsl.Recipes;
 
 namespace PipelineDsl.Plans;
 
@@ -38,6 +39,11 @@ public static class LockFile
             text.Append("  ").Append(layer.Path).Append(": { bytes: ").Append(layer.BytesBefore).Append(", bytesAfter: ").Append(layer.BytesAfter)
                 .Append(", shape: ").Append(layer.Shape.Rows).Append('x').Append(layer.Shape.Columns)
                 .Append(", steps: '").Append(layer.Describe().Replace("'", "''")).Append("' }\n");
+        }
+
+        if (plan.Train is { } train)
+        {
+            text.Append("train: { ").Append(string.Join(", ", RecipeCatalog.Train.Select(setting => setting.Name + ": " + SettingDescriptor.Format(setting.Get(train))))).Append(" }\n");
         }
 
         text.Append("totals: { bytes: ").Append(plan.Layers.Sum(layer => layer.BytesBefore)).Append(", bytesAfter: ").Append(plan.Layers.Sum(layer => layer.BytesAfter)).Append(" }\n");

@@ -16,7 +16,11 @@ public sealed record Plan(
     string Model,
     long Seed,
     IReadOnlyDictionary<string, string> Digests,
-    EquatableArray<PlannedLayer> Layers);
+    EquatableArray<PlannedLayer> Layers)
+{
+    /// <summary>How what the steps leave open is trained, or null when nothing is.</summary>
+    public TrainAttribute? Train { get; init; }
+}
 
 /// <summary>One layer of a plan.</summary>
 /// <param name="Path">Its path in the model.</param>

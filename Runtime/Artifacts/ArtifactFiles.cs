@@ -18,6 +18,9 @@ public static class ArtifactFiles
     /// <summary>The folder that holds a folder for each layout of another program.</summary>
     public const string Exports = "export";
 
+    /// <summary>The folder of a trained adapter, as PEFT reads it.</summary>
+    public const string Adapter = "adapter";
+
     /// <summary>Those that every artifact has; the manifest comes last, so that an interrupted publication is noticed.</summary>
     public static IReadOnlyList<string> All { get; } = [Weights, HtmlReport, MarkdownReport, Manifest];
 }

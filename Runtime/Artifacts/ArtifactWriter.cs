@@ -90,8 +90,9 @@ internal sealed class ArtifactWriter : IDisposable
         File.WriteAllText(Path.Combine(staging, ArtifactFiles.MarkdownReport), MarkdownReport.Write(manifest, facts), text);
         File.WriteAllText(Path.Combine(staging, ArtifactFiles.Manifest), ManifestFile.Write(manifest), text);
         Directory.CreateDirectory(target);
-        string[] exported = [.. manifest.Exports?.SelectMany(export => export.Files).Select(file => file.Path) ?? []];
-        RemoveStaleExports(exported);
+        string[] exported = [.. (manifest.Exports?.SelectMany(export => export.Files) ?? []).Concat(manifest.Training?.Adapter?.Files ?? []).Select(file => file.Path)];
+        RemoveStale(ArtifactFiles.Exports, exported);
+        RemoveStale(ArtifactFiles.Adapter, exported);
         var files = new List<string>();
         foreach (string name in exported.Concat(ArtifactFiles.All))
         {
@@ -104,10 +105,10 @@ internal sealed class ArtifactWriter : IDisposable
         return files;
     }
 
-    /// <summary>Files of formats that the recipe no longer asks for.</summary>
-    private void RemoveStaleExports(string[] exported)
+    /// <summary>Files below a folder that the recipe no longer asks for.</summary>
+    private void RemoveStale(string name, string[] exported)
     {
-        string folder = Path.Combine(target, ArtifactFiles.Exports);
+        string folder = Path.Combine(target, name);
         if (!Directory.Exists(folder))
         {
             return;

@@ -1,5 +1,6 @@
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Runtime.Formats.Tokenizers;
+using PipelineDsl.Runtime.Training;
 
 namespace PipelineDsl.Runtime.Data;
 
@@ -9,7 +10,7 @@ public abstract class DataSource
     /// <summary>The file.</summary>
     public required string Path { get; init; }
 
-    /// <summary>Opens a data file: <c>.safetensors</c> as tensors, anything else as text.</summary>
+    /// <summary>Opens a data file: <c>.safetensors</c> as tensors, <c>.jsonl</c> as records of which the answers are scored, anything else as text.</summary>
     /// <param name="path">The file.</param>
     /// <param name="tokenizerPath">Where the model's tokenizer should be; only text needs it.</param>
     /// <param name="samples">How many samples calibration takes; 0 takes all.</param>
@@ -20,6 +21,11 @@ public abstract class DataSource
         if (System.IO.Path.GetExtension(path).Equals(".safetensors", StringComparison.OrdinalIgnoreCase))
         {
             return TensorSource.Open(path, samples);
+        }
+
+        if (System.IO.Path.GetExtension(path).Equals(".jsonl", StringComparison.OrdinalIgnoreCase))
+        {
+            return RecordSource.Open(path, tokenizerPath, samples, sequenceLength);
         }
 
         return File.Exists(tokenizerPath)

@@ -58,7 +58,7 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
             clock.Finish("reconstruct");
         }
 
-        var trained = new TrainingPhase(pipeline, run, store, options, observer).Train(solved, cancellation);
+        using var trained = new TrainingPhase(pipeline, run, store, options, observer).Train(solved, cancellation);
         if (trained is not null)
         {
             clock.Finish("train");
@@ -70,6 +70,7 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
         using var artifact = ArtifactWriter.Stage(run, solved, options.OutputDirectory);
         clock.Finish("write");
 
+        var training = trained is null ? null : new AdapterPhase(run, observer).Write(trained, artifact.Folder);
         var exports = export.Write(solved, artifact.Folder);
         if (exports is not null)
         {
@@ -84,7 +85,7 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
         var quality = new EvaluationPhase(pipeline, run, store, options, observer).Measure(solved, artifact.Digest, cancellation);
         clock.Finish("evaluate");
 
-        var manifest = artifact.Describe(solved, blocks, quality, options.Device) with { Allocation = allocation, Exports = exports, Training = trained?.Record };
+        var manifest = artifact.Describe(solved, blocks, quality, options.Device) with { Allocation = allocation, Exports = exports, Training = training };
         RequireBudget(manifest, recipe);
         var files = artifact.Publish(manifest, new RunFacts(clock.Phases, solved.Seconds, solved.Cached));
         string lockFile = planLock.Keep(run);

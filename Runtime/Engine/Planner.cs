@@ -39,7 +39,10 @@ internal sealed class Planner(RunOptions options, IRunObserver observer)
                 recipe.Model,
                 recipe.Seed,
                 sources.ToDictionary(source => source.Key, source => source.Value.Sha256),
-                new(planned.Select(item => item.Plan)));
+                new(planned.Select(item => item.Plan)))
+            {
+                Train = recipe.Train?.Settings,
+            };
             return new PreparedRun
             {
                 Plan = plan,

@@ -135,12 +135,14 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
         using var file = SafetensorsFile.Open(path);
         var outcome = JsonSerializer.Deserialize<TrainingOutcome>(file.Metadata[OutcomeEntry])!;
         var adapters = new SortedDictionary<string, Adapter>(StringComparer.Ordinal);
+        var weights = new SortedDictionary<string, Expression>(StringComparer.Ordinal);
         try
         {
             foreach (var layer in layers)
             {
                 var unit = layer.Unit;
                 var adapter = adapters[unit.Path] = AttachedTo(layer, CPU);
+                weights[unit.Path] = layer.Result.Weight;
                 foreach (var (name, value) in adapter.Parameters)
                 {
                     value.copy_(file.Read($"{unit.Path}.{name}"));
@@ -148,11 +150,10 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
 
                 var before = layer.Result;
                 solved.Layers[unit.Path] = new(unit, new ContentKey("trained").Add("training", key).Add("layer", unit.Path).ToString(), Trained(before, unit.Trained!, adapter));
-                before.Weight.Dispose();
             }
 
             var settings = request.Settings;
-            return new(adapters, new()
+            return new(adapters, weights, new()
             {
                 Optimizer = SettingDescriptor.Format(settings.Optimizer),
                 LearningRate = UpdateRules.Rule(settings).LearningRate,
@@ -168,11 +169,7 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
         }
         catch
         {
-            foreach (var adapter in adapters.Values)
-            {
-                adapter.Dispose();
-            }
-
+            new TrainedModel(adapters, weights, null!).Dispose();
             throw;
         }
     }
@@ -269,15 +266,16 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
 
 /// <summary>What a run trained.</summary>
 /// <param name="Adapters">The trained adapter of each layer, by path.</param>
+/// <param name="Weights">What each layer's weight was before, by path.</param>
 /// <param name="Record">How it went.</param>
-internal sealed record TrainedModel(SortedDictionary<string, Adapter> Adapters, TrainingRecord Record) : IDisposable
+internal sealed record TrainedModel(SortedDictionary<string, Adapter> Adapters, SortedDictionary<string, Expression> Weights, TrainingRecord Record) : IDisposable
 {
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (var adapter in Adapters.Values)
+        foreach (var part in Adapters.Values.Concat<IDisposable>(Weights.Values))
         {
-            adapter.Dispose();
+            part.Dispose();
         }
     }
 }

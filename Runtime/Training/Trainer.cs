@@ -171,7 +171,8 @@ public sealed class Trainer(TrainAttribute settings, TrainingWork work)
 
         public void Tell(TrainingState state)
         {
-            if (watch.Elapsed - last < ProgressInterval && state.Step < steps)
+            // The longer it takes, the rarer: twenty lines for a minute, forty for two hours.
+            if (watch.Elapsed < last * 1.2 + ProgressInterval && state.Step < steps)
             {
                 return;
             }

@@ -30,6 +30,10 @@ public sealed class TrainingTests : IDisposable
         (training.Steps, training.PlannedSteps, training.Losses.Count).ShouldBe((40, 40, 40));
         manifest.Quality!.After.ShouldBeLessThan(manifest.Quality.Before * 0.8);
         manifest.Layers.ShouldAllBe(layer => layer.Facts["relativeChange"] > 0 && layer.Facts["relativeError"] == 0);
+        var adapter = training.Adapter.ShouldNotBeNull();
+        (adapter.Type, adapter.Files.Count).ShouldBe(("LORA", 3));
+        adapter.Approximated.ShouldBeEmpty("a change of a 24 x 5 matrix has at most rank 5");
+        adapter.Files.ShouldAllBe(file => new FileInfo(Path.Combine(run.Artifact, file.Path)).Length == file.Bytes);
         manifest.Sources.Keys.ShouldContain("training");
         manifest.Sources.Keys.ShouldContain("validation");
         run.Journal.ShouldContain("train small steps=40");
@@ -133,6 +137,18 @@ public sealed class TrainingTests : IDisposable
         failure.Diagnostic.Span.ShouldBe(TwoLayersProject.Span(20));
         before.Bytes(ArtifactFiles.Weights).ShouldBe(weights);
         Directory.GetFileSystemEntries(project.In("models")).ShouldBe([before.Artifact]);
+    }
+
+    [Fact]
+    public void Another_way_of_training_is_another_plan()
+    {
+        var recipe = Recipe(("first", [new Lora { Rank = 2 }]));
+        project.NewRun().Execute(new Shifted(recipe));
+        var settings = Settings();
+        settings.LearningRate = 0.01;
+        var failure = Should.Throw<PipelineException>(() => project.NewRun(locked: true).Execute(new Shifted(recipe with { Train = recipe.Train! with { Settings = settings } })));
+        failure.Diagnostic.Id.ShouldBe(DiagnosticIds.PlanDiffersFromLock);
+        failure.Message.ShouldContain("train: learningRate 0.02 → 0.01");
     }
 
     [Fact]

@@ -128,6 +128,18 @@ public sealed class TrainingDataTests : IDisposable
     }
 
     [Fact]
+    public void Records_can_be_what_quality_is_measured_on()
+    {
+        string path = folder.Write("e.jsonl", "{\"prompt\": \"a\", \"completion\": \" dog\"}\n{\"prompt\": \"a b c\", \"completion\": \" cat ran.\"}");
+        var source = DataSource.Open(path, StoryFiles.TokenizerPath, samples: 1, sequenceLength: 64);
+        var batches = source.EvaluationBatches().ToList();
+        batches.Count.ShouldBe(2);
+        source.CalibrationBatches().Count().ShouldBe(1);
+        batches.Select(batch => tokenizer.Decode(batch.Target!.data<long>().Where(target => target != Batch.Ignored)).Trim()).ShouldBe(["dog", "cat ran."]);
+        batches.ForEach(batch => batch.Dispose());
+    }
+
+    [Fact]
     public void Text_of_one_token_is_an_error() => Should.Throw<PipelineException>(() => Read("t.txt", "", new("t"))).Diagnostic.Id.ShouldBe(DiagnosticIds.BrokenData);
 
     [Fact]
