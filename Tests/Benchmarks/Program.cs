@@ -19,7 +19,6 @@ internal static class Program
         ["fuzz"] = FuzzBenchmark.Run,
         ["kills"] = KillsBenchmark.Run,
         ["layers"] = LayersBenchmark.Run,
-        ["memory"] = MemoryBenchmark.Run,
         ["noop"] = NoopBenchmark.Run,
         ["generator"] = GeneratorBenchmark.Run,
     };
