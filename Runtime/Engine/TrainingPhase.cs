@@ -58,7 +58,11 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
         }
 
         // A build that was killed between the result and this line leaves its checkpoint to the next one.
-        File.Delete(checkpoint);
+        if (File.Exists(checkpoint))
+        {
+            File.Delete(checkpoint);
+        }
+
         return Adopt(solved, layers, request, key, file);
     }
 

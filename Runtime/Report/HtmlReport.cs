@@ -28,7 +28,7 @@ public static partial class HtmlReport
             ("provenance", "Provenance", Provenance(manifest)),
         ];
         var shown = sections.Select(section => (section.Id, section.Title, Content: section.Content.ToList())).Where(section => section.Content.Count > 0).ToList();
-        return Document(E("html", A("lang", "en"), "\n", Head(manifest), "\n", E("body",
+        return Document(E("html", A("lang", "en"), "\n", Head($"{manifest.Recipe} · {manifest.Model}"), "\n", E("body",
             E("header", Headline(manifest), E("nav", A("aria-label", "Sections"), shown.Select(section => new object[] { E("a", A("href", "#" + section.Id), section.Title), " " }))),
             "\n",
             E("main", shown.Select(section => new object[] { Section(section.Id, section.Title, section.Content), "\n" })),
@@ -36,11 +36,12 @@ public static partial class HtmlReport
             Raw("script", Resource("report.js")))));
     }
 
-    private static XElement Head(Manifest manifest) => E("head",
+    /// <summary>The head of a page in the report's style.</summary>
+    internal static XElement Head(string title) => E("head",
         E("meta", A("charset", "utf-8")),
         E("meta", A("name", "viewport"), A("content", "width=device-width, initial-scale=1")),
         E("meta", A("name", "color-scheme"), A("content", "light dark")),
-        E("title", $"{manifest.Recipe} · {manifest.Model}"),
+        E("title", title),
         Raw("style", Resource("report.css")));
 
     private static XElement Section(string id, string title, IEnumerable<object?> content) =>

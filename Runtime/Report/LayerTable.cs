@@ -19,6 +19,7 @@ internal static class LayerTable
         new("After", true, After),
         new("Ratio", true, layer => Cell((double)layer.Record.BytesBefore / Math.Max(1, layer.Record.BytesAfter), Figures.Ratio(layer.Record.BytesBefore, layer.Record.BytesAfter))),
         new("Relative error", true, Error),
+        new("Trained change", true, layer => Cell(layer.TrainedChange, Figures.Percent(layer.TrainedChange)), layer => layer.TrainedChange is not null),
         new("Predicted loss", true, layer => Cell(layer.PredictedLoss, Figures.Number(layer.PredictedLoss)), layer => layer.PredictedLoss is not null),
         new("Rank", true, layer => Cell(layer.Rank, layer.Rank is { } rank ? Figures.Whole(rank) : Figures.Missing), layer => layer.Rank is not null),
         new("Solved", false, layer => E("td", layer.Cached ? "from cache" : "computed")),
@@ -31,7 +32,7 @@ internal static class LayerTable
         Column[] columns = [.. Columns.Where(column => column.Has is null || layers.Any(column.Has))];
         return E("div.scroll", A("tabindex", "0"), A("role", "region"), A("aria-labelledby", "layers-caption"),
             E("table", A("data-sortable", ""),
-                E("caption", A("id", "layers-caption"), $"{Figures.Count(layers.Count, "compressed layer")}"),
+                E("caption", A("id", "layers-caption"), $"{Figures.Count(layers.Count, "changed layer")}"),
                 E("thead", E("tr", columns.Select(column => E(column.IsNumber ? "th.num" : "th", A("scope", "col"), column.Name)))),
                 E("tbody", layers.Select(layer => E("tr", A("id", layer.Anchor), columns.Select(column => column.Cell(layer)), "\n")))));
     }

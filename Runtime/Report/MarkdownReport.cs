@@ -119,7 +119,7 @@ public static class MarkdownReport
             yield break;
         }
 
-        yield return $"<details><summary>{Figures.Count(layers.Count, "compressed layer")}</summary>";
+        yield return $"<details><summary>{Figures.Count(layers.Count, "changed layer")}</summary>";
         yield return "";
         yield return "| Layer | Kind | Shape | Steps | Before | After | Ratio | Error | Rank | Solved | Notes |";
         yield return "|---|---|--:|---|--:|--:|--:|--:|--:|---|---|";

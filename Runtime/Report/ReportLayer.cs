@@ -13,6 +13,9 @@ internal sealed record ReportLayer(int Number, LayerRecord Record, bool Cached, 
     /// <summary>The share of the weight that was lost.</summary>
     public double? RelativeError => Fact("relativeError");
 
+    /// <summary>How far training moved the weight, as a share of its size, or null where it was not trained.</summary>
+    public double? TrainedChange => Fact("relativeChange");
+
     /// <summary>The loss that the solver foretold, or null.</summary>
     public double? PredictedLoss => Fact("predictedLoss");
 

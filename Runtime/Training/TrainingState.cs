@@ -159,7 +159,7 @@ internal sealed class TrainingState(IReadOnlyList<TrainedTensor> tensors, Optimi
 
     private static IEnumerable<LossPoint> Points(Tensor curve)
     {
-        double[] values = curve.data<double>().ToArray();
+        double[] values = curve.numel() == 0 ? [] : curve.data<double>().ToArray();
         return Enumerable.Range(0, values.Length / 2).Select(i => new LossPoint((int)values[2 * i], values[(2 * i) + 1]));
     }
 }

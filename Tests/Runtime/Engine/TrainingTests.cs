@@ -140,6 +140,16 @@ public sealed class TrainingTests : IDisposable
     }
 
     [Fact]
+    public void Training_too_short_for_a_checkpoint_needs_none()
+    {
+        var recipe = Recipe(("first", [new Lora { Rank = 2 }]));
+        var settings = Settings();
+        settings.Steps = 2;
+        settings.CheckpointEvery = 50;
+        project.NewRun().Execute(new Shifted(recipe with { Train = recipe.Train! with { Settings = settings } })).Manifest.Training!.Steps.ShouldBe(2);
+    }
+
+    [Fact]
     public void Another_way_of_training_is_another_plan()
     {
         var recipe = Recipe(("first", [new Lora { Rank = 2 }]));

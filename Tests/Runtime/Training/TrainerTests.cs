@@ -133,6 +133,25 @@ public sealed class TrainerTests
     }
 
     [Fact]
+    public void A_run_without_held_out_data_goes_on_too()
+    {
+        using var folder = new TemporaryFolder();
+        string checkpoint = folder.File("checkpoint.safetensors");
+        using var undisturbed = new TinyLanguage();
+        Run(Settings, undisturbed.Work() with { Validation = null });
+        using (var killed = new TinyLanguage())
+        {
+            Should.Throw<OperationCanceledException>(() => Run(Settings, killed.Work(checkpoint) with { Validation = null, MoveTo = position => Stop(position, 9) }));
+        }
+
+        using var resumed = new TinyLanguage();
+        var outcome = Run(Settings, resumed.Work(checkpoint) with { Validation = null });
+        resumed.Bits().ShouldBe(undisturbed.Bits());
+        outcome.Losses.Count.ShouldBe(39);
+        resumed.Positions[0]!.Value.Step.ShouldBe(8);
+    }
+
+    [Fact]
     public void A_checkpoint_of_other_work_or_a_damaged_one_is_not_used()
     {
         using var folder = new TemporaryFolder();
