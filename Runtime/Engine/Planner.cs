@@ -5,6 +5,8 @@ using PipelineDsl.Runtime.Artifacts;
 using PipelineDsl.Runtime.Formats.Safetensors;
 using PipelineDsl.Runtime.Models;
 
+using static TorchSharp.torch;
+
 namespace PipelineDsl.Runtime.Engine;
 
 /// <summary>Opens what a recipe names, fits it to the model and resolves the plan.</summary>
@@ -19,7 +21,7 @@ internal sealed class Planner(RunOptions options, IRunObserver observer)
         var recipe = pipeline.Recipe;
         var files = RecipeFiles.Find(recipe, options.ProjectDirectory);
         var weights = OpenWeights(recipe, files);
-        var model = UserCode.Call(recipe, "its constructor failed", pipeline.CreateModule);
+        var model = UserCode.Call(recipe, "its constructor failed", () => Make(pipeline));
         try
         {
             foreach (var warning in weights.Warnings)
@@ -60,6 +62,32 @@ internal sealed class Planner(RunOptions options, IRunObserver observer)
             weights.Dispose();
             throw;
         }
+    }
+
+    /// <summary>The model; where nothing runs it and its constructor allows, with shapes and no numbers, so that it takes no memory.</summary>
+    private nn.Module Make(IModelPipeline pipeline)
+    {
+        if (!options.ShapesOnly || pipeline.Recipe is not { Calibrate: null, Train: null, Evaluate: null })
+        {
+            return pipeline.CreateModule();
+        }
+
+        var usual = get_default_device();
+        set_default_device(META);
+        try
+        {
+            return pipeline.CreateModule();
+        }
+        catch (Exception)
+        {
+            // A constructor that reads numbers which are not there; what else is wrong with it is told below.
+        }
+        finally
+        {
+            set_default_device(usual);
+        }
+
+        return pipeline.CreateModule();
     }
 
     /// <summary>A folder without weights is a mistake of the recipe; a damaged file speaks for itself.</summary>

@@ -27,6 +27,10 @@ public sealed record RunOptions
     /// <summary>Whether lock files are rewritten.</summary>
     public bool UpdateLock { get; init; }
 
+    /// <summary>Whether a model that no step runs is made without its numbers, which are then read from the weights a tensor at a time.</summary>
+    /// <remarks>The tensor library keeps one default device for all threads: nothing else in the process may make tensors while a model is made.</remarks>
+    public bool ShapesOnly { get; init; }
+
     /// <summary>Tells one state of the user's code from another.</summary>
     public required string CodeFingerprint { get; init; }
 }

@@ -85,6 +85,7 @@ internal static class Worker
         Cores = request.Threads > 0 ? request.Threads : Math.Max(1, request.Cores),
         Device = DeviceFor(request),
         LockedMode = request.LockedMode,
+        ShapesOnly = true,
         UpdateLock = request.UpdateLock,
         CodeFingerprint = CodeFingerprint.Of(assembly),
     };

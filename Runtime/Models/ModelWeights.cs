@@ -10,7 +10,7 @@ namespace PipelineDsl.Runtime.Models;
 /// <summary>Puts stored weights into a model whose tensors have the same names and shapes.</summary>
 internal static class ModelWeights
 {
-    /// <summary>Copies every tensor into the model.</summary>
+    /// <summary>Copies every tensor into the model; into one without numbers nothing, but every tensor is checked.</summary>
     /// <exception cref="PipelineException">PDSL3003: a parameter is missing or a shape differs.</exception>
     public static void Load(nn.Module model, WeightStore weights, Recipe recipe, IRunObserver observer)
     {
@@ -43,10 +43,15 @@ internal static class ModelWeights
             }
 
             using var source = weights.Read(name);
-            tensor.copy_(source);
+            bool isHeld = tensor.device_type != TorchSharp.DeviceType.META;
+            if (isHeld)
+            {
+                tensor.copy_(source);
+            }
+
             if (parameters.Contains(name))
             {
-                RequireFinite(tensor, name, recipe);
+                RequireFinite(isHeld ? tensor : source, name, recipe);
             }
         }
     }

@@ -5,6 +5,23 @@ public sealed class ProjectShapeTests(Product product)
 {
     private const string Artifact = "bin/Debug/net10.0/models/tiny/model.safetensors";
 
+    /// <summary>Where no step runs the model it is made without numbers, if its constructor allows.</summary>
+    [Fact]
+    public void A_model_whose_constructor_reads_its_own_numbers_is_compressed_like_any_other()
+    {
+        using var project = new Project(product);
+        project.Build();
+        byte[] artifact = File.ReadAllBytes(project.InFolder(Artifact));
+
+        project.Write("Mlp.cs", File.ReadAllText(project.InFolder("Mlp.cs")).Replace("=> RegisterComponents();", "{ RegisterComponents(); System.Console.Error.WriteLine(fc1.weight![0, 0].item<float>()); }"));
+        Directory.Delete(project.InFolder("../cache"), recursive: true);
+        Directory.Delete(project.InFolder("obj/Debug/net10.0/pipeline/models"), recursive: true);
+        project.Build("--no-restore");
+
+        project.Journal.Count(entry => entry == "layer tiny fc1").ShouldBe(2);
+        File.ReadAllBytes(project.InFolder(Artifact)).ShouldBe(artifact);
+    }
+
     [Fact]
     public void A_recipe_with_the_short_extension_is_a_recipe()
     {

@@ -36,11 +36,19 @@ internal sealed class LayerStack : nn.Module<Tensor, Tensor>
 
 /// <summary>A pipeline as the generator would emit it, with a rule for each layer.</summary>
 /// <param name="width">The width of the layers.</param>
-/// <param name="rank">The rank of all layers but one.</param>
-/// <param name="changed">The layer that has another rank, or -1.</param>
-internal sealed class LayerStackPipeline(int width, int rank, int changed = -1) : ModelPipeline<LayerStack>
+/// <param name="step">Each layer's step.</param>
+internal sealed class LayerStackPipeline(int width, Func<int, Step> step) : ModelPipeline<LayerStack>
 {
     private const string WeightsFile = "stack.safetensors";
+
+    /// <summary>Decomposes all layers.</summary>
+    /// <param name="width">The width of the layers.</param>
+    /// <param name="rank">The rank of all layers but one.</param>
+    /// <param name="changed">The layer that has half the rank, or -1.</param>
+    public LayerStackPipeline(int width, int rank, int changed = -1)
+        : this(width, layer => new Decompose { Rank = layer == changed ? rank / 2 : rank })
+    {
+    }
 
     public override Recipe Recipe { get; } = new()
     {
@@ -49,7 +57,7 @@ internal sealed class LayerStackPipeline(int width, int rank, int changed = -1) 
         Weights = WeightsFile,
         WeightsSpan = Span(1),
         Rules = new(Enumerable.Range(0, LayerStack.Count).Select(layer => new Rule(
-            $"layers.{layer}", new([new PlacedStep(new Decompose { Rank = layer == changed ? rank / 2 : rank }, default, Span(10 + layer))]), Span(10 + layer)))),
+            $"layers.{layer}", new([new PlacedStep(step(layer), default, Span(10 + layer))]), Span(10 + layer)))),
         Span = Span(1),
     };
 
