@@ -33,7 +33,7 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
 
         CheckCalibration(draft, merged, report);
         CheckBudget(draft, merged, report);
-        CheckTraining(draft, merged, report);
+        CheckTraining(parsed, merged, report);
         return merged is not { Name: { } name, Model: { } model, Weights: { } weights } ? null : new Recipe
         {
             Name = name,
@@ -148,9 +148,11 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
         }
     }
 
-    private static void CheckTraining(RecipeDraft draft, RecipeDraft merged, Action<RecipeDiagnostic> report)
+    private static void CheckTraining(ParsedRecipe parsed, RecipeDraft merged, Action<RecipeDiagnostic> report)
     {
-        if (draft.Train is { } train && merged.Rules.Count > 0 && !merged.Rules.Any(rule => rule.Steps.Any(step => step.Step.IsTrained)))
+        // A step that could not be read is not there, and may be the one that is trained.
+        var draft = parsed.Draft;
+        if (!parsed.HasErrors && draft.Train is { } train && merged.Rules.Count > 0 && !merged.Rules.Any(rule => rule.Steps.Any(step => step.Step.IsTrained)))
         {
             report(new(DiagnosticIds.MissingSetting, Severity.Error, "'train' has nothing to train, for no step leaves anything open; give layers an adapter such as 'lora: { rank: 8 }', or drop 'train'", train.Span));
         }

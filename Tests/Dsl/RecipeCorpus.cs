@@ -88,6 +88,7 @@ internal static class RecipeCorpus
         ["patience without held-out data"] = (Training("{ data: t.txt, patience: 2 }"), DiagnosticIds.MissingSetting, SeenBy.CompilerOnly),
         ["training data outside the project"] = (Training("{ data: ../t.txt }"), DiagnosticIds.PathOutsideProject, SeenBy.CompilerOnly),
         ["held-out data outside the project"] = (Training("{ data: t.txt, validation: /t.txt }"), DiagnosticIds.PathOutsideProject, SeenBy.CompilerOnly),
+        ["a misspelt setting of what is trained"] = (Head + "train: { data: t.txt }\nsteps:\n  - match: lm_head\n    lora: { rnk: 4 }\n", DiagnosticIds.UnknownKey, SeenBy.Schema),
         ["training of nothing"] = (Head + "train: { data: t.txt }\n" + Steps, DiagnosticIds.MissingSetting, SeenBy.CompilerOnly),
         ["an unknown setting"] = (Head + "steps:\n  - match: lm_head\n    quantize: { bit: 4 }\n", DiagnosticIds.UnknownKey, SeenBy.Schema),
         ["a setting of another step"] = (Head + "steps:\n  - match: lm_head\n    quantize: { rank: 4 }\n", DiagnosticIds.UnknownKey, SeenBy.Schema),
