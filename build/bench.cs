@@ -30,6 +30,8 @@ if (Run([], ["build", project, "--configuration", "Release", "--verbosity", "qui
 var environment = new Dictionary<string, string>
 {
     ["PIPELINEDSL_BENCH"] = Path.Combine(repository, "artifacts", "bench"),
+    // As the build starts its host: threads that wait must not take the cores from those that work.
+    ["OMP_WAIT_POLICY"] = "passive",
 };
 if (LibStdCppShim.LibraryPath() is { } path)
 {
