@@ -35,8 +35,8 @@ internal sealed class CacheServerStub : IDisposable
     public Func<HttpListenerContext, string, bool>? Misbehave { get; set; }
 
     /// <summary>A client's settings.</summary>
-    public CacheServer Settings(bool readOnly = false, string? token = null) =>
-        new() { Address = Address, ReadOnly = readOnly, Token = token, Place = "App.csproj", Patience = TimeSpan.FromMilliseconds(500) };
+    public CacheServer Settings(bool readOnly = false, string? token = null, double patience = 10) =>
+        new() { Address = Address, ReadOnly = readOnly, Token = token, Place = "App.csproj", Patience = TimeSpan.FromSeconds(patience) };
 
     public void Dispose() => listener.Close();
 

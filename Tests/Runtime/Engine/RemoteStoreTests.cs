@@ -164,7 +164,7 @@ public sealed class RemoteStoreTests : IDisposable, IRunObserver
         Store("zero").Put(Key, path => File.WriteAllText(path, "result"));
         server.Misbehave = Only(place, (_, _) => Wait());
         var watch = Stopwatch.StartNew();
-        GoOnAlone(Store("one"));
+        GoOnAlone(Store("one", patience: 0.5));
         watch.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(10));
         Warning().ShouldContain("was silent for 0.5 s");
     }
@@ -185,7 +185,7 @@ public sealed class RemoteStoreTests : IDisposable, IRunObserver
 
             return true;
         });
-        GoOnAlone(Store("one"));
+        GoOnAlone(Store("one", patience: 0.5));
         Warning().ShouldContain("sends too slowly");
     }
 
@@ -325,6 +325,6 @@ public sealed class RemoteStoreTests : IDisposable, IRunObserver
     private string[] Files(string machine) =>
         Directory.Exists(Path.Combine(folder, machine)) ? Directory.GetFiles(Path.Combine(folder, machine), "*", SearchOption.AllDirectories) : [];
 
-    private ContentStore Store(string machine, bool readOnly = false, string? token = null) =>
-        new(Path.Combine(folder, machine), remote: new RemoteStore(server.Settings(readOnly, token), this));
+    private ContentStore Store(string machine, bool readOnly = false, string? token = null, double patience = 10) =>
+        new(Path.Combine(folder, machine), remote: new RemoteStore(server.Settings(readOnly, token, patience), this));
 }
