@@ -14,6 +14,9 @@ public static class DiagnosticIds
     /// <summary>A step attribute on a class that no recipe reaches.</summary>
     public const string StepWithoutRecipe = "PDSL0003";
 
+    /// <summary>A module of a model that is run by <c>forward</c>, past its hooks.</summary>
+    public const string ForwardPassesHooks = "PDSL0004";
+
     // PDSL1xxx: what a recipe says, in attributes or YAML.
 
     /// <summary>Text that is not YAML, or YAML of the wrong shape.</summary>
