@@ -90,6 +90,9 @@ public static class DiagnosticIds
     /// <summary>An unknown value of a build property.</summary>
     public const string InvalidBuildProperty = "PDSL2005";
 
+    /// <summary>Something that a command needs and does not find.</summary>
+    public const string CommandNotPossible = "PDSL2006";
+
     // PDSL3xxx: running the pipeline.
 
     /// <summary>The native tensor library cannot be loaded.</summary>
@@ -148,4 +151,7 @@ public static class DiagnosticIds
 
     /// <summary>An adapter that belongs to other weights, or cannot be used as asked.</summary>
     public const string AdapterRefused = "PDSL3019";
+
+    /// <summary>A cache entry that is not what its digest says.</summary>
+    public const string DamagedCacheEntry = "PDSL3021";
 }
