@@ -93,6 +93,9 @@ public static class DiagnosticIds
     /// <summary>An unknown value of a build property.</summary>
     public const string InvalidBuildProperty = "PDSL2005";
 
+    /// <summary>Something that a command needs and does not find.</summary>
+    public const string CommandNotPossible = "PDSL2006";
+
     // PDSL3xxx: running the pipeline.
 
     /// <summary>The native tensor library cannot be loaded.</summary>
@@ -154,4 +157,7 @@ public static class DiagnosticIds
 
     /// <summary>A cache server that cannot be used.</summary>
     public const string CacheServerFailed = "PDSL3020";
+
+    /// <summary>A cache entry that is not what its digest says.</summary>
+    public const string DamagedCacheEntry = "PDSL3021";
 }

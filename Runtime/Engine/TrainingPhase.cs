@@ -25,7 +25,7 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
     /// <summary>Raised whenever the same input gives another result.</summary>
     private const int Version = 1;
 
-    private const string OutcomeEntry = "outcome";
+    internal const string OutcomeEntry = "outcome";
 
     /// <summary>Not the granted cores, which differ from build to build.</summary>
     private static readonly int Threads = Environment.ProcessorCount;

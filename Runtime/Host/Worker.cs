@@ -81,7 +81,7 @@ internal static class Worker
     {
         ProjectDirectory = request.ProjectDirectory,
         OutputDirectory = request.OutputDirectory,
-        CacheDirectory = request.CacheDirectory.Length > 0 ? request.CacheDirectory : UserCache(),
+        CacheDirectory = request.CacheDirectory.Length > 0 ? request.CacheDirectory : UserCache.Folder,
         CacheServer = ServerFor(request),
         Cores = request.Threads > 0 ? request.Threads : Math.Max(1, request.Cores),
         Device = DeviceFor(request),
@@ -113,16 +113,6 @@ internal static class Worker
         return request.Device == "cuda" && !available
             ? throw new PipelineException(DiagnosticIds.NativeLibraryNotLoaded, "PipelineDslDevice is 'cuda' and there is no CUDA device or no CUDA build of libtorch; set TorchBackend, or use 'auto' or 'cpu'", request.ProjectFile)
             : available ? "cuda" : "cpu";
-    }
-
-    private static string UserCache()
-    {
-        string home = Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } chosen
-            ? chosen
-            : OperatingSystem.IsWindows()
-                ? Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData)
-                : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache");
-        return Path.Combine(home, "pipelinedsl", "units");
     }
 
     /// <summary>What the build needs to know to copy, clean and skip; each list appears whole or not at all, the artifacts last.</summary>
