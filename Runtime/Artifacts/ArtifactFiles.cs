@@ -24,6 +24,9 @@ public static class ArtifactFiles
     /// <summary>The folder of a trained adapter, as PEFT reads it.</summary>
     public const string Adapter = "adapter";
 
+    /// <summary>The folder of tables that an analysis leaves.</summary>
+    public const string Analysis = "analysis";
+
     /// <summary>Those that every artifact has; the manifest comes last, so that an interrupted publication is noticed.</summary>
     public static IReadOnlyList<string> All { get; } = [Weights, HtmlReport, MarkdownReport, JsonReport, Manifest];
 }

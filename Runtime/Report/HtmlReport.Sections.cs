@@ -73,6 +73,36 @@ public static partial class HtmlReport
         }
     }
 
+    private static IEnumerable<object?> Analysis(Manifest manifest)
+    {
+        if (manifest.Analysis is not { } analysis)
+        {
+            yield break;
+        }
+
+        foreach (string sentence in AnalysisText.Sentences(manifest))
+        {
+            yield return E("p", sentence);
+        }
+
+        foreach (var (caption, columns, rows) in new[]
+        {
+            ("Intruder dimensions, most first", AnalysisText.IntruderColumns, AnalysisText.Intruders(analysis).ToList()),
+            ("Channels between heads as layer.head, strongest first", AnalysisText.ChannelColumns, AnalysisText.Channels(analysis).ToList()),
+        })
+        {
+            if (rows.Count > 0)
+            {
+                yield return Table(caption, columns, rows);
+            }
+        }
+
+        if (analysis.Files.Count > 0)
+        {
+            yield return Table("Tables with all scores", ["File", "Size", "SHA-256"], analysis.Files.Select(file => (IReadOnlyList<object>)[file.Path, Figures.Bytes(file.Bytes), E("code", file.Sha256)]));
+        }
+    }
+
     private static IEnumerable<object?> Bytes(Manifest manifest, IReadOnlyList<ReportLayer> layers)
     {
         if (layers.Count + manifest.Kept.Count == 0)

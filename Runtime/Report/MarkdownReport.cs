@@ -13,7 +13,7 @@ public static class MarkdownReport
     public static string Write(Manifest manifest, RunFacts facts)
     {
         var layers = ReportLayer.All(manifest, facts);
-        IEnumerable<string>[] parts = [Headline(manifest), Warnings(manifest), Training(manifest), Worst(layers), Budget(manifest), Layers(layers), Exports(manifest), Provenance(manifest, facts, layers)];
+        IEnumerable<string>[] parts = [Headline(manifest), Warnings(manifest), Training(manifest), Analysis(manifest), Worst(layers), Budget(manifest), Layers(layers), Exports(manifest), Provenance(manifest, facts, layers)];
         var text = new StringBuilder();
         foreach (string line in parts.SelectMany(part => part))
         {
@@ -61,6 +61,39 @@ public static class MarkdownReport
         foreach (string sentence in TrainingText.Sentences(training))
         {
             yield return Plain(sentence);
+            yield return "";
+        }
+    }
+
+    private static IEnumerable<string> Analysis(Manifest manifest)
+    {
+        if (manifest.Analysis is not { } analysis)
+        {
+            yield break;
+        }
+
+        yield return "### What the weights show";
+        yield return "";
+        foreach (string sentence in AnalysisText.Sentences(manifest))
+        {
+            yield return Plain(sentence);
+            yield return "";
+        }
+
+        foreach (var (columns, rows) in new[] { (AnalysisText.IntruderColumns, AnalysisText.Intruders(analysis).ToList()), (AnalysisText.ChannelColumns, AnalysisText.Channels(analysis).ToList()) })
+        {
+            if (rows.Count == 0)
+            {
+                continue;
+            }
+
+            yield return $"| {string.Join(" | ", columns)} |";
+            yield return $"|---|{string.Concat(columns.Skip(1).Select(_ => "--:|"))}";
+            foreach (var row in rows)
+            {
+                yield return Row([.. row.Select(Plain)]);
+            }
+
             yield return "";
         }
     }
