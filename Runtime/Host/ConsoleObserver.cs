@@ -8,10 +8,14 @@ namespace PipelineDsl.Host;
 internal sealed class ConsoleObserver(Request request) : IRunObserver
 {
     private readonly Lock gate = new();
-    private readonly List<string> diagnostics = [];
+    private readonly List<string> lines = [];
+    private readonly List<RecipeDiagnostic> diagnostics = [];
 
     /// <summary>Everything reported so far, as MSBuild writes it.</summary>
-    public IReadOnlyList<string> Diagnostics => diagnostics;
+    public IReadOnlyList<string> Lines => lines;
+
+    /// <summary>Everything reported so far.</summary>
+    public IReadOnlyList<RecipeDiagnostic> Diagnostics => diagnostics;
 
     /// <inheritdoc/>
     public void Report(RecipeDiagnostic diagnostic)
@@ -20,9 +24,10 @@ internal sealed class ConsoleObserver(Request request) : IRunObserver
         lock (gate)
         {
             string line = absolute.ToString().ReplaceLineEndings(" ");
-            if (!diagnostics.Contains(line))
+            if (!lines.Contains(line))
             {
-                diagnostics.Add(line);
+                lines.Add(line);
+                diagnostics.Add(absolute);
                 Console.WriteLine(line);
             }
         }
