@@ -39,9 +39,9 @@ internal static class TradeOffChart
         });
         double chosen = X(curve.Chosen.Bytes);
         return E("figure.losses",
-            E("svg", A("viewBox", "0 0 640 226"), A("role", "img"), A("aria-labelledby", "tradeoff-title tradeoff-text"),
-                E("title", A("id", "tradeoff-title"), "Loss by size"),
-                E("desc", A("id", "tradeoff-text"), Describe(curve)),
+            E("svg", A("viewBox", "0 0 640 226"), A("role", "img"), A("aria-labelledby", "tradeoff-curve-title tradeoff-curve-text"),
+                E("title", A("id", "tradeoff-curve-title"), "Loss by size"),
+                E("desc", A("id", "tradeoff-curve-text"), Describe(curve)),
                 grid,
                 E("polyline.line", A("points", string.Join(' ', curve.Points.Select(point => Figures.Coordinate(X(point.Bytes)) + "," + Figures.Coordinate(Y(point.Loss)))))),
                 E("line.cut", At(("x1", chosen), ("x2", chosen), ("y1", Top), ("y2", Top + Height))),
