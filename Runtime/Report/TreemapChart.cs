@@ -21,7 +21,7 @@ internal sealed class TreemapChart(IReadOnlyList<ReportLayer> layers, IReadOnlyL
     {
         var (before, after) = LayerMap.Both(layers, kept);
         yield return E("div.maps", Figure("Before", "before", before, before), Figure("After", "after", after, before));
-        yield return E("p.note", $"Cells are cut so that small layers stay visible. The thinnest one has {Thin(before.ThinnestTile, after.ThinnestTile)} as its squared diameter over its area, where a square has 2; rectangles would have up to {Thin(before.ThinnestRectangle, after.ThinnestRectangle)}.");
+        yield return E("p.note", $"Cells are cut so that small layers stay visible. The thinnest one has {Thin(before.ThinnestTile, after.ThinnestTile)} as its squared diameter over its area, where a square has 2; squarified rectangles, without regard to modules, would have up to {Thin(before.ThinnestRectangle, after.ThinnestRectangle)}.");
     }
 
     private static string Thin(double before, double after) => Figures.Number(Math.Max(before, after));
