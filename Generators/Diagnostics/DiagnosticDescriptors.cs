@@ -12,7 +12,7 @@ internal static class DiagnosticDescriptors
 {
     private const string Usage = "PipelineDsl.Usage";
     private const string Recipe = "PipelineDsl.Recipe";
-    private const string Help = "https://github.com/pipelinedsl/pipelinedsl/blob/main/docs/";
+    private const string Help = DiagnosticPages.Folder;
 
     private static readonly DiagnosticDescriptor NotCompressible = new(DiagnosticIds.NotCompressible, "A step stands on a member that has no weight it can work on", "{0}", Usage, DiagnosticSeverity.Error, true, helpLinkUri: Help + DiagnosticIds.NotCompressible + ".md");
     private static readonly DiagnosticDescriptor ModelNotCreatable = new(DiagnosticIds.ModelNotCreatable, "A model class that the pipeline cannot create", "{0}", Usage, DiagnosticSeverity.Error, true, helpLinkUri: Help + DiagnosticIds.ModelNotCreatable + ".md");

@@ -6,6 +6,7 @@ using PipelineDsl.Runtime;
 using PipelineDsl.Runtime.Engine;
 using PipelineDsl.Runtime.Formats;
 using PipelineDsl.Runtime.Native;
+using PipelineDsl.Runtime.Report;
 using TorchSharp;
 
 namespace PipelineDsl.Host;
@@ -15,28 +16,56 @@ internal static class Worker
 {
     private const string TurnFile = "run.claim";
 
-    /// <summary>Runs a request; false when something is wrong, which was then reported.</summary>
-    public static bool Run(Request request, CancellationToken cancellation)
+    /// <summary>Runs a request; whatever is wrong was reported when it returns.</summary>
+    public static ExitCode Run(Request request, CancellationToken cancellation)
     {
         string folder = Path.GetDirectoryName(request.Journal)!;
         Directory.CreateDirectory(folder);
         var observer = new ConsoleObserver(request);
-        try
+        return Reporting(request, observer, () =>
         {
             // Builds of one project at once leave their artifacts in one place: they take turns, and who comes second finds the work done.
             using var turn = Claim.Take(Path.Combine(folder, TurnFile), () => observer.Progress("waiting for another build of this project"), cancellation);
             observer.Record("run");
-            return RunAll(request, observer, cancellation);
+            WriteLog(request, folder, observer, succeeded: false); // what is left when the process dies
+            var code = Reporting(request, observer, () => RunAll(request, observer, cancellation) ? ExitCode.Done : ExitCode.Diagnosed);
+            WriteLog(request, folder, observer, code == ExitCode.Done);
+            return code;
+        });
+    }
+
+    /// <summary>What is said of a failure that nobody foresaw.</summary>
+    public static RecipeDiagnostic Unforeseen(Exception failure, string path) => new(
+        DiagnosticIds.InternalError,
+        Severity.Error,
+        $"the pipeline itself failed: {failure.GetType().Name}: {failure.Message.Split('\n')[0].Trim()}; build with -v:detailed for the whole story, and report it",
+        SourceSpan.StartOf(path));
+
+    private static ExitCode Reporting(Request request, ConsoleObserver observer, Func<ExitCode> work)
+    {
+        try
+        {
+            return work();
         }
         catch (PipelineException failure)
         {
             observer.Report(failure.Diagnostic);
-            return false;
+            return ExitCode.Diagnosed;
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
             observer.Report(new(DiagnosticIds.FileFailed, Severity.Error, $"{failure.Message.TrimEnd('.')}; make room or free the file and build again, finished layers are kept", SourceSpan.StartOf(request.OutputDirectory)));
-            return false;
+            return ExitCode.Diagnosed;
+        }
+        catch (OperationCanceledException)
+        {
+            return ExitCode.Cancelled;
+        }
+        catch (Exception failure)
+        {
+            Console.Error.WriteLine(failure);
+            observer.Report(Unforeseen(failure, request.ProjectFile));
+            return ExitCode.Internal;
         }
     }
 
@@ -123,6 +152,13 @@ internal static class Worker
         WriteLines(Path.Combine(folder, "inputs.list"), results.SelectMany(result => result.Inputs).Distinct().Order(StringComparer.Ordinal));
         WriteLines(Path.Combine(folder, "diagnostics.list"), observer.Lasting);
         WriteLines(request.ArtifactsList, results.SelectMany(result => result.Files.Select(file => $"{file}|models/{Path.GetRelativePath(request.OutputDirectory, file).Replace('\\', '/')}")));
+    }
+
+    /// <summary>What was said so far, for services that annotate lines.</summary>
+    private static void WriteLog(Request request, string folder, ConsoleObserver observer, bool succeeded)
+    {
+        string log = SarifLog.Write(request.ProjectDirectory, TensorLibrary.Engine, observer.Diagnostics, succeeded);
+        AtomicFile.Write(Path.Combine(folder, SarifLog.FileName), stream => stream.Write(Encoding.UTF8.GetBytes(log)));
     }
 
     private static void WriteLines(string path, IEnumerable<string> lines) =>

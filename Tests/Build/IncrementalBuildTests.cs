@@ -1,3 +1,5 @@
+using System.Text.Json;
+
 namespace PipelineDsl.Build.Tests;
 
 /// <summary>What runs when: the host's journal tells.</summary>
@@ -81,11 +83,19 @@ public sealed class IncrementalBuildTests(Product product) : IDisposable
             CommandResult result = project.DotNet("build", "--no-restore");
             result.ExitCode.ShouldNotBe(0);
             result.Output.ShouldContain("error PDSL3");
+            var run = Log();
+            run.GetProperty("invocations")[0].GetProperty("executionSuccessful").GetBoolean().ShouldBeFalse();
+            var said = run.GetProperty("results").EnumerateArray().ShouldHaveSingleItem();
+            said.GetProperty("level").GetString().ShouldBe("error");
+            result.Output.ShouldContain($"error {said.GetProperty("ruleId").GetString()}: {said.GetProperty("message").GetProperty("text").GetString()}");
+            said.GetProperty("locations")[0].GetProperty("physicalLocation").GetProperty("artifactLocation").GetProperty("uri").GetString().ShouldBe("weights/mlp.safetensors");
         }
 
         File.ReadAllBytes(project.InFolder($"{Models}/tiny/model.safetensors")).ShouldBe(before);
         project.WriteWeights(seed: 1);
         project.Build("--no-restore");
+        Log().GetProperty("invocations")[0].GetProperty("executionSuccessful").GetBoolean().ShouldBeTrue();
+        Log().GetProperty("results").GetArrayLength().ShouldBe(0);
     }
 
     [Fact]
@@ -144,5 +154,12 @@ public sealed class IncrementalBuildTests(Product product) : IDisposable
         {
             File.ReadAllBytes(twin.InFolder($"{Models}/{file}")).ShouldBe(File.ReadAllBytes(project.InFolder($"{Models}/{file}")), file);
         }
+    }
+
+    /// <summary>The run that the log for services tells of.</summary>
+    private JsonElement Log()
+    {
+        using var log = JsonDocument.Parse(File.ReadAllText(project.InFolder("obj/Debug/net10.0/pipeline/report.sarif")));
+        return log.RootElement.GetProperty("runs")[0].Clone();
     }
 }
