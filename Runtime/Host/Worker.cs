@@ -45,14 +45,14 @@ internal static class Worker
         NativeLibraries.Load();
         torch.set_num_threads(1);
         var assembly = AssemblyLoadContext.Default.LoadFromAssemblyPath(request.Assembly);
-        var runner = new PipelineRunner(OptionsFor(request, assembly), observer);
+        var options = OptionsFor(request);
         var results = new List<RunResult>();
         bool succeeded = true;
         foreach (var pipeline in Pipelines(assembly))
         {
             try
             {
-                results.Add(runner.Run(pipeline, cancellation));
+                results.Add(new PipelineRunner(options with { CodeFingerprint = CodeFingerprint.Of(pipeline.GetType()) }, observer).Run(pipeline, cancellation));
             }
             catch (PipelineException failure)
             {
@@ -77,7 +77,7 @@ internal static class Worker
         .Select(entry => (IModelPipeline)Activator.CreateInstance(entry.Pipeline)!)
         .OrderBy(pipeline => pipeline.Recipe.Name, StringComparer.Ordinal);
 
-    private static RunOptions OptionsFor(Request request, Assembly assembly) => new()
+    private static RunOptions OptionsFor(Request request) => new()
     {
         ProjectDirectory = request.ProjectDirectory,
         OutputDirectory = request.OutputDirectory,
@@ -87,7 +87,7 @@ internal static class Worker
         LockedMode = request.LockedMode,
         ShapesOnly = true,
         UpdateLock = request.UpdateLock,
-        CodeFingerprint = CodeFingerprint.Of(assembly),
+        CodeFingerprint = "",
     };
 
     private static string DeviceFor(Request request)
