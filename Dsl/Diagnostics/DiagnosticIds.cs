@@ -148,4 +148,7 @@ public static class DiagnosticIds
 
     /// <summary>An adapter that belongs to other weights, or cannot be used as asked.</summary>
     public const string AdapterRefused = "PDSL3019";
+
+    /// <summary>A cache server that cannot be used.</summary>
+    public const string CacheServerFailed = "PDSL3020";
 }

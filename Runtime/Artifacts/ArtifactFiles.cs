@@ -15,6 +15,9 @@ public static class ArtifactFiles
     /// <summary>What changed, for pull requests.</summary>
     public const string MarkdownReport = "report.md";
 
+    /// <summary>What changed, for programs.</summary>
+    public const string JsonReport = "report.json";
+
     /// <summary>The folder that holds a folder for each layout of another program.</summary>
     public const string Exports = "export";
 
@@ -25,5 +28,5 @@ public static class ArtifactFiles
     public const string Analysis = "analysis";
 
     /// <summary>Those that every artifact has; the manifest comes last, so that an interrupted publication is noticed.</summary>
-    public static IReadOnlyList<string> All { get; } = [Weights, HtmlReport, MarkdownReport, Manifest];
+    public static IReadOnlyList<string> All { get; } = [Weights, HtmlReport, MarkdownReport, JsonReport, Manifest];
 }

@@ -12,6 +12,9 @@ public sealed record RunOptions
     /// <summary>The folder of cached results.</summary>
     public required string CacheDirectory { get; init; }
 
+    /// <summary>The server that cached results are taken from and put to, or null.</summary>
+    public CacheServer? CacheServer { get; init; }
+
     /// <summary>Layers that may be solved at once.</summary>
     public int Cores { get; init; } = 1;
 

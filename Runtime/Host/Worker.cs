@@ -82,6 +82,7 @@ internal static class Worker
         ProjectDirectory = request.ProjectDirectory,
         OutputDirectory = request.OutputDirectory,
         CacheDirectory = request.CacheDirectory.Length > 0 ? request.CacheDirectory : UserCache(),
+        CacheServer = ServerFor(request),
         Cores = request.Threads > 0 ? request.Threads : Math.Max(1, request.Cores),
         Device = DeviceFor(request),
         LockedMode = request.LockedMode,
@@ -89,6 +90,22 @@ internal static class Worker
         UpdateLock = request.UpdateLock,
         CodeFingerprint = "",
     };
+
+    /// <summary>Neither message repeats what it speaks of: an address may hold a password.</summary>
+    private static CacheServer? ServerFor(Request request)
+    {
+        if (request.CacheUrl.Length == 0)
+        {
+            return null;
+        }
+
+        string? token = Environment.GetEnvironmentVariable(CacheServer.TokenVariable) is { Length: > 0 } given ? given : null;
+        return CacheServer.ParseAddress(request.CacheUrl) is not { } address
+            ? throw new PipelineException(DiagnosticIds.InvalidBuildProperty, $"PipelineDslCacheUrl is no address of a cache server; use 'https://host/path', without user name or password (a token comes from the environment variable {CacheServer.TokenVariable})", request.ProjectFile)
+            : token is not null && !CacheServer.IsToken(token)
+            ? throw new PipelineException(DiagnosticIds.InvalidBuildProperty, $"the token in the environment variable {CacheServer.TokenVariable} holds white space or other characters that cannot be sent; set it again", request.ProjectFile)
+            : new() { Address = address, ReadOnly = request.CacheReadOnly, Token = token, Place = request.ProjectFile };
+    }
 
     private static string DeviceFor(Request request)
     {
@@ -114,7 +131,7 @@ internal static class Worker
         string folder = Path.GetDirectoryName(request.ArtifactsList)!;
         RemoveStale(request.OutputDirectory, results);
         WriteLines(Path.Combine(folder, "inputs.list"), results.SelectMany(result => result.Inputs).Distinct().Order(StringComparer.Ordinal));
-        WriteLines(Path.Combine(folder, "diagnostics.list"), observer.Diagnostics);
+        WriteLines(Path.Combine(folder, "diagnostics.list"), observer.Lasting);
         WriteLines(request.ArtifactsList, results.SelectMany(result => result.Files.Select(file => $"{file}|models/{Path.GetRelativePath(request.OutputDirectory, file).Replace('\\', '/')}")));
     }
 

@@ -8,7 +8,6 @@ namespace PipelineDsl.Runtime.Report;
 /// <content>The sections below the headline; one without content is left out.</content>
 public static partial class HtmlReport
 {
-    private const int WorstCount = 5;
     private const int SpectraAtOnce = 8;
 
     private static IEnumerable<object?> First(Manifest manifest, IReadOnlyList<ReportLayer> layers)
@@ -19,7 +18,7 @@ public static partial class HtmlReport
         }
 
         double total = layers.Sum(layer => layer.Attention);
-        var worst = Verdict.Worst(layers, WorstCount);
+        var worst = Verdict.Worst(layers, Verdict.WorstCount);
         if (worst.Count > 0)
         {
             yield return E("p", "These layers lose most: their relative error times their size has the largest share of the total. Give them a higher rank or more bits first.");

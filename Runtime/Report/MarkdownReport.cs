@@ -6,8 +6,6 @@ namespace PipelineDsl.Runtime.Report;
 /// <summary>Tells what a build did to a model in a few lines of Markdown, for pull requests.</summary>
 public static class MarkdownReport
 {
-    private const int WorstCount = 5;
-
     /// <summary>The text <c>report.md</c>; the same input gives the same text.</summary>
     /// <param name="manifest">What the artifact is.</param>
     /// <param name="facts">What the run knows beside it.</param>
@@ -102,7 +100,7 @@ public static class MarkdownReport
 
     private static IEnumerable<string> Worst(IReadOnlyList<ReportLayer> layers)
     {
-        var worst = Verdict.Worst(layers, WorstCount);
+        var worst = Verdict.Worst(layers, Verdict.WorstCount);
         if (worst.Count == 0)
         {
             yield break;
