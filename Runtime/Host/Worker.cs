@@ -45,14 +45,14 @@ internal static class Worker
         NativeLibraries.Load();
         torch.set_num_threads(1);
         var assembly = AssemblyLoadContext.Default.LoadFromAssemblyPath(request.Assembly);
-        var options = OptionsFor(request);
+        var runner = new PipelineRunner(OptionsFor(request), observer);
         var results = new List<RunResult>();
         bool succeeded = true;
         foreach (var pipeline in Pipelines(assembly))
         {
             try
             {
-                results.Add(new PipelineRunner(options with { CodeFingerprint = CodeFingerprint.Of(pipeline.GetType()) }, observer).Run(pipeline, cancellation));
+                results.Add(runner.Run(pipeline, cancellation));
             }
             catch (PipelineException failure)
             {
@@ -88,7 +88,6 @@ internal static class Worker
         LockedMode = request.LockedMode,
         ShapesOnly = true,
         UpdateLock = request.UpdateLock,
-        CodeFingerprint = "",
     };
 
     /// <summary>Neither message repeats what it speaks of: an address may hold a password.</summary>
