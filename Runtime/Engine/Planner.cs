@@ -53,6 +53,7 @@ internal sealed class Planner(RunOptions options, IRunObserver observer)
                 Sources = sources,
                 Paths = files.Paths,
                 Layers = planned,
+                Code = options.CodeFingerprint ?? CodeFingerprint.Of(pipeline.GetType()),
                 Device = options.TensorDevice,
                 WeightDigests = planned.ToDictionary(item => item.Plan.Path, item => weights.Digest(item.Layer.WeightName)),
             };

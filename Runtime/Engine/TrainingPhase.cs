@@ -101,6 +101,8 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
                 others.Add(AdapterInstaller.Install(layer.Unit.Layer, adapters[^1].Adapter));
             }
 
+            var recomputed = request.Settings.GradientCheckpointing ? Recomputed([.. adapters.Select(item => (item.Layer.Unit.Path, item.Adapter))], request) : null;
+            others.AddRange(recomputed is null ? [] : [recomputed]);
             var tensors = adapters.SelectMany(item => item.Adapter.Parameters.Select(parameter => new TrainedTensor($"{item.Layer.Unit.Path}.{parameter.Name}", parameter.Value))).ToList();
             var trainer = new Trainer(request.Settings, new()
             {
@@ -110,7 +112,11 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
                 Validation = heldOut,
                 Seed = run.Recipe.Seed,
                 Device = device,
-                MoveTo = position => adapters.ForEach(item => item.Adapter.Pass = position is { } at ? new(at.Seed, item.Layer.Unit.Path, at.Step, at.Batch) : null),
+                MoveTo = position =>
+                {
+                    recomputed?.Forget();
+                    adapters.ForEach(item => item.Adapter.Pass = position is { } at ? new(at.Seed, item.Layer.Unit.Path, at.Step, at.Batch) : null);
+                },
                 Unreached = names => throw Unreached([.. layers.Where(layer => names.Any(name => name.StartsWith(layer.Unit.Path + ".", StringComparison.Ordinal)))]),
                 Checkpoint = checkpoint,
                 Key = key,
@@ -129,6 +135,15 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
             adapters.ForEach(item => item.Adapter.Dispose());
             run.Model.to(CPU);
         }
+    }
+
+    private RecomputedBlocks Recomputed(IReadOnlyList<(string Path, Adapter Adapter)> adapters, FineTuning request)
+    {
+        var blocks = new RecomputedBlocks(ModelLayer.Find(run.Model).ToDictionary(layer => layer.Path, layer => layer.Module, StringComparer.Ordinal), adapters);
+        return blocks.Paths.Count > 0 ? blocks : throw new PipelineException(
+            DiagnosticIds.ContradictorySettings,
+            "'gradientCheckpointing' computes repeated blocks again, and the model repeats none that can be called, such as the elements of a ModuleList; drop it, and lower 'batchSize' with more 'accumulation' to save memory",
+            request.SpanOf(nameof(TrainAttribute.GradientCheckpointing)));
     }
 
     /// <summary>Takes over what was trained, from its file, whether it was trained now or earlier.</summary>

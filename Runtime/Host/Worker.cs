@@ -74,7 +74,7 @@ internal static class Worker
         NativeLibraries.Load();
         torch.set_num_threads(1);
         var assembly = AssemblyLoadContext.Default.LoadFromAssemblyPath(request.Assembly);
-        var runner = new PipelineRunner(OptionsFor(request, assembly), observer);
+        var runner = new PipelineRunner(OptionsFor(request), observer);
         var results = new List<RunResult>();
         bool succeeded = true;
         foreach (var pipeline in Pipelines(assembly))
@@ -106,7 +106,7 @@ internal static class Worker
         .Select(entry => (IModelPipeline)Activator.CreateInstance(entry.Pipeline)!)
         .OrderBy(pipeline => pipeline.Recipe.Name, StringComparer.Ordinal);
 
-    private static RunOptions OptionsFor(Request request, Assembly assembly) => new()
+    private static RunOptions OptionsFor(Request request) => new()
     {
         ProjectDirectory = request.ProjectDirectory,
         OutputDirectory = request.OutputDirectory,
@@ -117,7 +117,6 @@ internal static class Worker
         LockedMode = request.LockedMode,
         ShapesOnly = true,
         UpdateLock = request.UpdateLock,
-        CodeFingerprint = CodeFingerprint.Of(assembly),
     };
 
     /// <summary>Neither message repeats what it speaks of: an address may hold a password.</summary>

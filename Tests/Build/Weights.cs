@@ -10,12 +10,17 @@ internal static class Weights
     private static readonly (string Name, int[] Shape)[] Tensors =
         [("fc1.bias", [16]), ("fc1.weight", [16, 8]), ("fc2.bias", [4]), ("fc2.weight", [4, 16])];
 
-    public static byte[] File(int seed)
+    public static byte[] File(int seed) => File(seed, Tensors);
+
+    /// <summary>Rows of inputs for the model.</summary>
+    public static byte[] Inputs(int rows) => File(3, [("input", [rows, 8])]);
+
+    private static byte[] File(int seed, (string Name, int[] Shape)[] tensors)
     {
         var header = new List<string>();
         var numbers = new List<byte>();
         var random = new Random(seed);
-        foreach ((string name, int[] shape) in Tensors)
+        foreach ((string name, int[] shape) in tensors)
         {
             int start = numbers.Count;
             for (int index = 0; index < shape.Aggregate((left, right) => left * right); index++)
