@@ -51,6 +51,16 @@ public static class LockFile
             text.Append("train: { ").Append(string.Join(", ", RecipeCatalog.Train.Select(setting => setting.Name + ": " + SettingDescriptor.Format(setting.Get(train))))).Append(" }\n");
         }
 
+        if (plan.Analyze.Count > 0)
+        {
+            text.Append("analyze:\n");
+            foreach (var analysis in plan.Analyze)
+            {
+                string name = AnalysisCatalog.Of(analysis).Name;
+                text.Append("  ").Append(name).Append(": ").Append(analysis.ToString().Substring(name.Length + 1)).Append('\n');
+            }
+        }
+
         text.Append("totals: { bytes: ").Append(plan.Layers.Sum(layer => layer.BytesBefore)).Append(", bytesAfter: ").Append(plan.Layers.Sum(layer => layer.BytesAfter)).Append(" }\n");
         return text.ToString();
     }
@@ -72,6 +82,7 @@ public static class LockFile
             long.TryParse(Value("seed"), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long seed) ? seed : throw new FormatException($"its seed is '{Value("seed")}'"),
             entries.Where(entry => entry.Section == "digests").ToDictionary(entry => entry.Name, entry => entry.Value.StartsWith(DigestPrefix, StringComparison.Ordinal) ? entry.Value.Substring(DigestPrefix.Length) : entry.Value),
             [.. entries.Where(entry => entry.Section == "layers").Select(entry => ReadLayer(entry.Name, entry.Value))],
+            entries.Where(entry => entry.Section == "analyze").ToDictionary(entry => entry.Name, entry => entry.Value),
             entries.FirstOrDefault(entry => entry.Section == "train").Value);
     }
 

@@ -56,6 +56,9 @@ internal sealed class ArtifactWriter : IDisposable
         }
     }
 
+    /// <summary>What a manifest names a plan by.</summary>
+    public static string DigestOf(Plan plan) => new ContentKey("plan").Add("text", LockFile.Write(plan)).ToString();
+
     /// <summary>The manifest of the new artifact.</summary>
     public Manifest Describe(SolvedLayers solved, OrderedBlocks? blocks, QualityRecord? quality, string device)
     {
@@ -69,7 +72,7 @@ internal sealed class ArtifactWriter : IDisposable
             TensorLibrary = TensorLibrary.Version,
             Device = device,
             Seed = run.Recipe.Seed,
-            Plan = new ContentKey("plan").Add("text", LockFile.Write(run.Plan)).ToString(),
+            Plan = DigestOf(run.Plan),
             Sources = run.Sources,
             Weights = Digest,
             Bytes = new(run.Sources[RecipeFiles.Weights].Bytes, bytes),
@@ -88,11 +91,13 @@ internal sealed class ArtifactWriter : IDisposable
         var text = new UTF8Encoding(false);
         File.WriteAllText(Path.Combine(staging, ArtifactFiles.HtmlReport), HtmlReport.Write(manifest, facts), text);
         File.WriteAllText(Path.Combine(staging, ArtifactFiles.MarkdownReport), MarkdownReport.Write(manifest, facts), text);
+        File.WriteAllText(Path.Combine(staging, ArtifactFiles.JsonReport), JsonReport.Write(manifest, facts), text);
         File.WriteAllText(Path.Combine(staging, ArtifactFiles.Manifest), ManifestFile.Write(manifest), text);
         Directory.CreateDirectory(target);
-        string[] exported = [.. (manifest.Exports?.SelectMany(export => export.Files) ?? []).Concat(manifest.Training?.Adapter?.Files ?? []).Select(file => file.Path)];
+        string[] exported = [.. (manifest.Exports?.SelectMany(export => export.Files) ?? []).Concat(manifest.Training?.Adapter?.Files ?? []).Concat(manifest.Analysis?.Files ?? []).Select(file => file.Path)];
         RemoveStale(ArtifactFiles.Exports, exported);
         RemoveStale(ArtifactFiles.Adapter, exported);
+        RemoveStale(ArtifactFiles.Analysis, exported);
         var files = new List<string>();
         foreach (string name in exported.Concat(ArtifactFiles.All))
         {

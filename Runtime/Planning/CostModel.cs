@@ -94,6 +94,13 @@ internal sealed class CostModel(PreparedRun run)
         return new("train", EachLayer + (tokens * Parameters * ForwardAndBackward), (long)(Parameters * sizeof(float) * 2));
     }
 
+    /// <summary>The work of looking into the weights: two decompositions a layer.</summary>
+    public static Work Analyze(IReadOnlyList<LayerUnit> units)
+    {
+        var shapes = units.Select(unit => unit.Plan.Shape).ToList();
+        return new("analyze", EachLayer + shapes.Sum(shape => 2 * Svd * shape.Count * shape.MaxRank), shapes.Count == 0 ? 0 : sizeof(double) * WeightCopies * shapes.Max(shape => shape.Count));
+    }
+
     /// <summary>The work of sharing out a budget: an error for every choice of every layer, one decomposition for all ranks; then plans that are tried, each a run of the model.</summary>
     /// <param name="layers">The layers with something to choose.</param>
     /// <param name="method">How it is shared out.</param>

@@ -80,8 +80,8 @@ public sealed record PlanLayer(
 }
 
 /// <summary>One phase of a run.</summary>
-/// <param name="Name"><c>statistics</c>, <c>allocate</c>, <c>solve</c>, <c>reconstruct</c>, <c>train</c>, <c>order</c> or <c>evaluate</c>.</param>
-/// <param name="Units">How many results it makes: of layers, blocks, trainings, scores or measurements.</param>
+/// <param name="Name"><c>statistics</c>, <c>allocate</c>, <c>solve</c>, <c>reconstruct</c>, <c>train</c>, <c>analyze</c>, <c>order</c> or <c>evaluate</c>.</param>
+/// <param name="Units">How many results it makes: of layers, blocks, trainings, analyses, scores or measurements.</param>
 /// <param name="Cached">How many of them are in the cache.</param>
 /// <param name="Seconds">What the others take, on all cores.</param>
 /// <param name="MemoryBytes">The memory that they take at once, beside the model.</param>

@@ -98,6 +98,7 @@ public sealed class PlanRunner(RunOptions options, IRunObserver observer, WorkRa
             Solving();
             Reconstruction();
             Training();
+            Analysis();
             Ordering();
             Evaluation();
             var layers = units.Select(Describe).ToList();
@@ -269,6 +270,16 @@ public sealed class PlanRunner(RunOptions options, IRunObserver observer, WorkRa
             Add("train", 1, cached ? 1 : 0, cached ? [] : [costs.Train(request)]);
         }
 
+        /// <summary>What an analysis reads is named by the results before it, and what it edits by its findings: whether it was made, the last artifact tells.</summary>
+        private void Analysis()
+        {
+            if (run.Recipe.Analyze.Count > 0)
+            {
+                int cached = IsLastPlan() ? run.Recipe.Analyze.Count : 0;
+                Add("analyze", run.Recipe.Analyze.Count, cached, cached > 0 ? [] : [CostModel.Analyze(units)]);
+            }
+        }
+
         private void Ordering()
         {
             List<LayerUnit> stacks = [.. units.Where(unit => StackOrderPhase.StepOf(unit) is not null)];
@@ -320,12 +331,19 @@ public sealed class PlanRunner(RunOptions options, IRunObserver observer, WorkRa
         /// <summary>The digest of the weights file that a build would leave; known where the last one left the same results.</summary>
         private string? ExpectedDigest()
         {
+            bool same = LastArtifact() is { } manifest && manifest.Sources.GetValueOrDefault(RecipeFiles.Weights)?.Sha256 == run.Sources[RecipeFiles.Weights].Sha256
+                && manifest.Layers.Count == units.Count && manifest.Layers.All(layer => keys.GetValueOrDefault(layer.Path) == layer.Key);
+            return same || (run.Recipe.Analyze.Any(analysis => analysis.Analysis.Edits) && IsLastPlan()) ? LastArtifact()!.Weights : null;
+        }
+
+        /// <summary>Whether the last artifact was made by this very plan, and the results that went into it are still what they were.</summary>
+        private bool IsLastPlan() => LastArtifact() is { } manifest && manifest.Plan == ArtifactWriter.DigestOf(run.Plan) && waits.Count == 0;
+
+        private Manifest? LastArtifact()
+        {
             try
             {
-                var manifest = ManifestFile.Read(Path.Combine(options.OutputDirectory, run.Recipe.Name));
-                bool same = manifest.Sources.GetValueOrDefault(RecipeFiles.Weights)?.Sha256 == run.Sources[RecipeFiles.Weights].Sha256
-                    && manifest.Layers.Count == units.Count && manifest.Layers.All(layer => keys.GetValueOrDefault(layer.Path) == layer.Key);
-                return same ? manifest.Weights : null;
+                return ManifestFile.Read(Path.Combine(options.OutputDirectory, run.Recipe.Name));
             }
             catch (PipelineException)
             {
