@@ -62,6 +62,16 @@ internal sealed class PreparedRun : IDisposable
         .Add("data", Sources.GetValueOrDefault(data)?.Sha256 ?? "")
         .Add("tokenizer", Sources.GetValueOrDefault(RecipeFiles.Tokenizer)?.Sha256 ?? "");
 
+    /// <summary>Bytes of a layer's bias as it is.</summary>
+    public long BiasBytes(ModelLayer layer) => layer.Bias is not null && Weights.Contains(layer.BiasName) ? Weights.Info(layer.BiasName).ByteCount : 0;
+
+    /// <summary>Bytes of all tensors of the model but weight and bias of the layers that get steps.</summary>
+    public long UntouchedBytes()
+    {
+        var touched = Layers.SelectMany(item => new[] { item.Layer.WeightName, item.Layer.BiasName }).ToHashSet(StringComparer.Ordinal);
+        return Model.state_dict().Keys.Where(name => Weights.Contains(name) && !touched.Contains(name)).Sum(name => Weights.Info(name).ByteCount);
+    }
+
     /// <summary>Opens a data file of the recipe.</summary>
     /// <param name="role">Its role.</param>
     /// <param name="samples">The most calibration samples; 0 takes all.</param>

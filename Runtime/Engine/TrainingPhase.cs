@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using PipelineDsl.Diagnostics;
@@ -6,6 +7,7 @@ using PipelineDsl.Runtime.Adapters;
 using PipelineDsl.Runtime.Artifacts;
 using PipelineDsl.Runtime.Formats.Safetensors;
 using PipelineDsl.Runtime.Models;
+using PipelineDsl.Runtime.Planning;
 using PipelineDsl.Runtime.Reconstruction;
 using PipelineDsl.Runtime.Training;
 using PipelineDsl.Runtime.Weights;
@@ -43,13 +45,10 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
         }
 
         var layers = solved.Layers.Values.Where(layer => layer.Unit.Trained is not null).ToList();
-        if (layers.Count == 0)
-        {
-            throw new PipelineException(DiagnosticIds.MissingSetting, "'train' has nothing to train: the budget left out every step that is trained; raise it, or give layers an adapter such as 'lora: { rank: 8 }'", request.Span);
-        }
+        RequireLayers(layers.Count, request);
 
         var reader = new TrainingDataReader(request.Settings, run.Paths.GetValueOrDefault(RecipeFiles.Tokenizer), observer.Report);
-        string key = Key(solved, request);
+        string key = Key(solved.Layers.Values, request);
         string checkpoint = Path.Combine(options.CacheDirectory, "training", key + ".safetensors");
         if (store.Find(key) is not { } file)
         {
@@ -122,8 +121,15 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
                 Key = key,
                 Progress = text => observer.Progress($"{run.Recipe.Name}: {text}"),
             });
+            bool isWhole = !File.Exists(checkpoint);
+            var watch = Stopwatch.StartNew();
             var outcome = UserCode.Call(run.Recipe, "training failed", () => trainer.Run(request.Span, cancellation));
             observer.Record($"train {run.Recipe.Name} steps={outcome.Steps.ToString(CultureInfo.InvariantCulture)}");
+            if (isWhole && outcome.Steps == outcome.PlannedSteps)
+            {
+                observer.Record(WorkRates.Entry(new CostModel(run).Train(request), options.Device, watch.Elapsed.TotalSeconds));
+            }
+
             return store.Put(key, path => SafetensorsWriter.Write(
                 path,
                 tensors.Select(tensor => KeyValuePair.Create(tensor.Name, tensor.Value.detach().cpu())),
@@ -168,7 +174,7 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
                 }
 
                 var before = layer.Result;
-                solved.Layers[unit.Path] = new(unit, new ContentKey("trained").Add("training", key).Add("layer", unit.Path).ToString(), Trained(before, unit.Trained!, adapter));
+                solved.Layers[unit.Path] = new(unit, LayerKey(key, unit.Path), Trained(before, unit.Trained!, adapter));
             }
 
             var settings = request.Settings;
@@ -192,6 +198,11 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
             throw;
         }
     }
+
+    /// <summary>The content key of a trained layer.</summary>
+    /// <param name="training">The key of what is trained.</param>
+    /// <param name="path">The layer's path.</param>
+    public static string LayerKey(string training, string path) => new ContentKey("trained").Add("training", training).Add("layer", path).ToString();
 
     private static SolvedLayer Trained(SolvedLayer before, Step step, Adapter adapter)
     {
@@ -262,7 +273,20 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
         $"training never reached '{layers[0].Unit.Path}'{(layers.Count > 1 ? $" and {layers.Count - 1} more" : "")}: the model does not use it, or calls 'forward' on it where hooks need 'call'",
         layers[0].Unit.Plan.Span);
 
-    private string Key(SolvedLayers solved, FineTuning request)
+    /// <summary>Refuses a training of nothing.</summary>
+    /// <exception cref="PipelineException">PDSL1005: no layer has a step that is trained.</exception>
+    public static void RequireLayers(int count, FineTuning request)
+    {
+        if (count == 0)
+        {
+            throw new PipelineException(DiagnosticIds.MissingSetting, "'train' has nothing to train: the budget left out every step that is trained; raise it, or give layers an adapter such as 'lora: { rank: 8 }'", request.Span);
+        }
+    }
+
+    /// <summary>The content key of what is trained.</summary>
+    /// <param name="layers">All layers as they are before, in the order of their paths.</param>
+    /// <param name="request">How it is trained.</param>
+    public string Key(IEnumerable<KeyedUnit> layers, FineTuning request)
     {
         var key = run.ModelKey("training", RecipeFiles.Training, options)
             .Add("version", Version)
@@ -274,7 +298,7 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
             key.Add(setting.Name, SettingDescriptor.Format(setting.Get(request.Settings)));
         }
 
-        foreach (var layer in solved.Layers.Values)
+        foreach (var layer in layers)
         {
             key.Add("layer", layer.Unit.Path).Add("state", layer.Key).Add("trained", layer.Unit.Trained?.ToString() ?? "");
         }

@@ -5,7 +5,9 @@ using PipelineDsl.Diagnostics;
 using PipelineDsl.Runtime;
 using PipelineDsl.Runtime.Engine;
 using PipelineDsl.Runtime.Formats;
+using PipelineDsl.Runtime.Measurement;
 using PipelineDsl.Runtime.Native;
+using PipelineDsl.Runtime.Planning;
 using PipelineDsl.Runtime.Report;
 using TorchSharp;
 
@@ -24,15 +26,28 @@ internal static class Worker
         var observer = new ConsoleObserver(request);
         return Reporting(request, observer, () =>
         {
+            if (request.Verb == "plan")
+            {
+                // It changes nothing, so it need not wait for who does.
+                return CodeOf(PlanAll(request, observer, cancellation));
+            }
+
             // Builds of one project at once leave their artifacts in one place: they take turns, and who comes second finds the work done.
             using var turn = Claim.Take(Path.Combine(folder, TurnFile), () => observer.Progress("waiting for another build of this project"), cancellation);
+            if (request.Verb == "evaluate")
+            {
+                return CodeOf(EvaluateAll(request, observer, cancellation));
+            }
+
             observer.Record("run");
             WriteLog(request, folder, observer, succeeded: false); // what is left when the process dies
-            var code = Reporting(request, observer, () => RunAll(request, observer, cancellation) ? ExitCode.Done : ExitCode.Diagnosed);
+            var code = Reporting(request, observer, () => CodeOf(RunAll(request, observer, cancellation)));
             WriteLog(request, folder, observer, code == ExitCode.Done);
             return code;
         });
     }
+
+    private static ExitCode CodeOf(bool succeeded) => succeeded ? ExitCode.Done : ExitCode.Diagnosed;
 
     /// <summary>What is said of a failure that nobody foresaw.</summary>
     public static RecipeDiagnostic Unforeseen(Exception failure, string path) => new(
@@ -71,17 +86,63 @@ internal static class Worker
 
     private static bool RunAll(Request request, ConsoleObserver observer, CancellationToken cancellation)
     {
+        var assembly = Load(request);
+        var runner = new PipelineRunner(OptionsFor(request), observer);
+        var (results, succeeded) = ForAll(assembly, observer, pipeline => runner.Run(pipeline, cancellation));
+        if (succeeded)
+        {
+            WriteLists(request, observer, results);
+        }
+
+        return succeeded;
+    }
+
+    private static bool PlanAll(Request request, ConsoleObserver observer, CancellationToken cancellation)
+    {
+        var assembly = Load(request);
+        var runner = new PlanRunner(OptionsFor(request), observer, WorkRates.Read(request.Journal));
+        var (plans, succeeded) = ForAll(assembly, observer, pipeline => runner.Plan(pipeline, cancellation));
+        foreach (string line in plans.SelectMany(PlanText.ToLines))
+        {
+            observer.Progress(line);
+        }
+
+        if (succeeded)
+        {
+            WriteResult(request, PlanText.ToJson(plans));
+        }
+
+        return succeeded;
+    }
+
+    private static bool EvaluateAll(Request request, ConsoleObserver observer, CancellationToken cancellation)
+    {
+        var assembly = Load(request);
+        var runner = new EvaluationRunner(OptionsFor(request), observer);
+        var (reports, succeeded) = ForAll(assembly, observer, pipeline => runner.Evaluate(pipeline, cancellation));
+        WriteResult(request, EvaluationRunner.ToJson([.. reports.OfType<EvaluationReport>()]));
+        return succeeded && reports.TrueForAll(report => report?.Passed != false);
+    }
+
+    private static void WriteResult(Request request, string text) => AtomicFile.Write(request.Result, stream => stream.Write(Encoding.UTF8.GetBytes(text)));
+
+    private static Assembly Load(Request request)
+    {
         NativeLibraries.Load();
         torch.set_num_threads(1);
-        var assembly = AssemblyLoadContext.Default.LoadFromAssemblyPath(request.Assembly);
-        var runner = new PipelineRunner(OptionsFor(request), observer);
-        var results = new List<RunResult>();
+        return AssemblyLoadContext.Default.LoadFromAssemblyPath(request.Assembly);
+    }
+
+    /// <summary>Goes on after a recipe that fails, so that all mistakes are told at once.</summary>
+    private static (List<T> Results, bool Succeeded) ForAll<T>(Assembly assembly, ConsoleObserver observer, Func<IModelPipeline, T> run)
+    {
+        var results = new List<T>();
         bool succeeded = true;
         foreach (var pipeline in Pipelines(assembly))
         {
             try
             {
-                results.Add(runner.Run(pipeline, cancellation));
+                results.Add(run(pipeline));
             }
             catch (PipelineException failure)
             {
@@ -94,12 +155,7 @@ internal static class Worker
             }
         }
 
-        if (succeeded)
-        {
-            WriteLists(request, observer, results);
-        }
-
-        return succeeded;
+        return (results, succeeded);
     }
 
     private static IEnumerable<IModelPipeline> Pipelines(Assembly assembly) => assembly.GetCustomAttributes<PipelineEntryAttribute>()

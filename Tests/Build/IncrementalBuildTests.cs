@@ -51,7 +51,7 @@ public sealed class IncrementalBuildTests(Product product) : IDisposable
             recipe: tiny
             model: Demo.Mlp
             weights: weights/mlp.safetensors
-            calibrate: { data: data/inputs.safetensors }
+            calibrate: { data: data/data.safetensors }
             steps:
               - match: fc2
                 decompose: { rank: 2, orientation: context }

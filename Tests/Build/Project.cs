@@ -105,7 +105,7 @@ internal sealed class Project : IDisposable
     public void WriteData()
     {
         Directory.CreateDirectory(InFolder("data"));
-        File.WriteAllBytes(InFolder("data/inputs.safetensors"), Weights.Inputs(rows: 64));
+        File.WriteAllBytes(InFolder("data/data.safetensors"), Weights.Data(seed: 3));
     }
 
     /// <summary>Runs a command of <c>dotnet</c> that builds, in processes that end with it.</summary>
