@@ -151,4 +151,7 @@ public static class DiagnosticIds
 
     /// <summary>A cache server that cannot be used.</summary>
     public const string CacheServerFailed = "PDSL3020";
+
+    /// <summary>A memory limit that cannot be kept.</summary>
+    public const string MemoryLimitNotAttainable = "PDSL3021";
 }

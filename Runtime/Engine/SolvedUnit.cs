@@ -1,0 +1,66 @@
+using PipelineDsl.Runtime.Formats.Safetensors;
+
+namespace PipelineDsl.Runtime.Engine;
+
+/// <summary>A solved layer with the unit that led to it. One that the cache holds is in memory only once somebody asks for its numbers.</summary>
+internal sealed class SolvedUnit : IDisposable
+{
+    private readonly Lock gate = new();
+    private readonly StoredLayer? stored;
+    private SolvedLayer? result;
+
+    /// <summary>A result in memory.</summary>
+    /// <param name="unit">The unit.</param>
+    /// <param name="key">Its content key.</param>
+    /// <param name="result">Its result, which now belongs to this object.</param>
+    public SolvedUnit(LayerUnit unit, string key, SolvedLayer result)
+    {
+        Unit = unit;
+        Key = key;
+        this.result = result;
+    }
+
+    /// <summary>A result in a file of the cache.</summary>
+    /// <param name="unit">The unit.</param>
+    /// <param name="key">Its content key.</param>
+    /// <param name="stored">The file.</param>
+    public SolvedUnit(LayerUnit unit, string key, StoredLayer stored)
+    {
+        Unit = unit;
+        Key = key;
+        this.stored = stored;
+    }
+
+    /// <summary>The unit.</summary>
+    public LayerUnit Unit { get; }
+
+    /// <summary>Its content key.</summary>
+    public string Key { get; }
+
+    /// <summary>Its result with all numbers, owned by this object; read now if it was not yet.</summary>
+    public SolvedLayer Result
+    {
+        get
+        {
+            lock (gate)
+            {
+                return result ??= SolvedLayer.Read(stored!.Path);
+            }
+        }
+    }
+
+    /// <summary>What is known about it without its numbers.</summary>
+    public SolvedSummary Summary => stored?.Summary ?? Result.Summary;
+
+    /// <summary>Its tensors by their name below the layer's path, each loaded when it is written; they live as long as this object.</summary>
+    public IEnumerable<PendingTensor> Tensors() => stored is not null ? stored.Tensors() : Result.Tensors().Select(leaf => PendingTensor.Of(leaf.Name, leaf.Tensor));
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        lock (gate)
+        {
+            result?.Dispose();
+        }
+    }
+}
