@@ -6,8 +6,7 @@ internal sealed class MemoryGate(long? capacity)
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
 
-    private readonly Lock gate = new();
-    private readonly ManualResetEventSlim freed = new();
+    private readonly object gate = new();
     private long taken;
 
     /// <summary>The most bytes, or null for no limit.</summary>
@@ -23,20 +22,16 @@ internal sealed class MemoryGate(long? capacity)
             throw new ArgumentOutOfRangeException(nameof(bytes), bytes, $"the limit is {capacity}");
         }
 
-        while (true)
+        lock (gate)
         {
-            lock (gate)
+            while (taken + bytes > capacity)
             {
-                if (capacity is null || taken + bytes <= capacity)
-                {
-                    taken += bytes;
-                    return new Share(this, bytes);
-                }
-
-                freed.Reset();
+                cancellation.ThrowIfCancellationRequested();
+                Monitor.Wait(gate, Pause);
             }
 
-            freed.Wait(Pause, cancellation);
+            taken += bytes;
+            return new Share(this, bytes);
         }
     }
 
@@ -45,7 +40,7 @@ internal sealed class MemoryGate(long? capacity)
         lock (gate)
         {
             taken -= bytes;
-            freed.Set();
+            Monitor.PulseAll(gate);
         }
     }
 

@@ -123,7 +123,7 @@ internal sealed class Planner(RunOptions options, IRunObserver observer)
         }
     }
 
-    private List<(PlannedLayer Plan, ModelLayer Layer)>? TryResolve(Recipe recipe, IReadOnlyList<ModelLayer> layers, WeightStore weights)
+    private static List<(PlannedLayer Plan, ModelLayer Layer)>? TryResolve(Recipe recipe, IReadOnlyList<ModelLayer> layers, WeightStore weights)
     {
         try
         {
@@ -155,7 +155,7 @@ internal sealed class Planner(RunOptions options, IRunObserver observer)
         }
     }
 
-    private List<(PlannedLayer Plan, ModelLayer Layer)> Resolve(Recipe recipe, IReadOnlyList<ModelLayer> layers, WeightStore weights, Action<RecipeDiagnostic> report)
+    private static List<(PlannedLayer Plan, ModelLayer Layer)> Resolve(Recipe recipe, IReadOnlyList<ModelLayer> layers, WeightStore weights, Action<RecipeDiagnostic> report)
     {
         var problems = new List<RecipeDiagnostic>();
         var resolved = RecipeResolver.Resolve(recipe, [.. layers.Select(layer => layer.ToCandidate())], problems.Add);

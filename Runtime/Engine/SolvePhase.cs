@@ -69,12 +69,12 @@ internal sealed class SolvePhase(PreparedRun run, ContentStore store, RunOptions
         }
 
         var started = Stopwatch.StartNew();
-        string file = run.Memory.Within(unit.Plan, cancellation, () =>
+        string file = run.Memory.Within(unit.Plan, () =>
         {
             using var scope = NewDisposeScope();
             using var solved = unit.Solve(statisticsFile is null ? LayerStatistics.None : StatisticsFile.Read(statisticsFile));
             return store.Put(key, solved.Write);
-        });
+        }, cancellation);
         seconds[unit.Path] = started.Elapsed.TotalSeconds;
         observer.Record($"layer {run.Recipe.Name} {unit.Path}");
         return file;

@@ -1,3 +1,4 @@
+using PipelineDsl.Diagnostics;
 using PipelineDsl.Plans;
 using PipelineDsl.Recipes;
 using PipelineDsl.Runtime.Numerics;
@@ -15,7 +16,7 @@ internal sealed class SolvingMemory(Recipe recipe, MemoryPlan plan, long? limit)
 
     /// <summary>Solves a layer when there is room for it. Work that needs more than was planned is begun anew when there is room for that.</summary>
     /// <exception cref="PipelineException">PDSL3021: there will never be.</exception>
-    public T Within<T>(PlannedLayer layer, CancellationToken cancellation, Func<T> solve)
+    public T Within<T>(PlannedLayer layer, Func<T> solve, CancellationToken cancellation)
     {
         long bytes = plan.Solving(layer);
         long source = layer.Shape.Count * sizeof(float);
