@@ -94,7 +94,7 @@ internal static class Worker
     };
 
     private static long? LimitOf(Request request) => request.MemoryLimit.Trim().Length == 0 ? null
-        : Budget.Parse(request.MemoryLimit, default, out _) is { Unit: BudgetUnit.Bytes } size ? (long)size.Amount
+        : Budget.Parse(request.MemoryLimit, SourceSpan.StartOf(request.ProjectFile), out _) is { Unit: BudgetUnit.Bytes } size ? (long)size.Amount
         : throw new PipelineException(DiagnosticIds.InvalidBuildProperty, $"PipelineDslMemoryLimit is '{request.MemoryLimit}'; use a size such as '2 GB' or '600 MB', or leave it empty for no limit", request.ProjectFile);
 
     /// <summary>Neither message repeats what it speaks of: an address may hold a password.</summary>

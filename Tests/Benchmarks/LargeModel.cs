@@ -1,5 +1,6 @@
 using PipelineDsl;
 using PipelineDsl.Benchmarks;
+using PipelineDsl.Diagnostics;
 using PipelineDsl.Recipes;
 using PipelineDsl.Runtime;
 using TorchSharp.Modules;
