@@ -46,7 +46,13 @@ internal static class Worker
         NativeLibraries.Load();
         torch.set_num_threads(1);
         var assembly = AssemblyLoadContext.Default.LoadFromAssemblyPath(request.Assembly);
-        var runner = new PipelineRunner(OptionsFor(request, assembly), observer);
+        var options = OptionsFor(request, assembly);
+        if (options.MemoryLimit is not null)
+        {
+            NativeHeap.ReturnFreedMemory();
+        }
+
+        var runner = new PipelineRunner(options, observer);
         var results = new List<RunResult>();
         bool succeeded = true;
         foreach (var pipeline in Pipelines(assembly))

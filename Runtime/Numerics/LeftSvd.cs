@@ -40,7 +40,7 @@ public sealed record LeftSvd(Tensor Vectors, double[] Values, double Tail = 0, d
     public static long CompleteBytes(long rows, long columns) => checked(7 * sizeof(double) * rows * columns);
 
     /// <summary>The most bytes that an iteration takes at once beside the matrix: basis, images and what joins them, in float64.</summary>
-    public static long IterationBytes(long rows, long columns, int rank) => checked(6 * sizeof(double) * RandomisedSvd.LargestBasis(rank) * Math.Max(rows, columns));
+    public static long IterationBytes(long rows, long columns, int rank) => checked(5 * sizeof(double) * RandomisedSvd.LargestBasis(rank) * Math.Max(rows, columns));
 
     /// <summary>The leading vectors of a matrix, by the route that costs least.</summary>
     /// <remarks>

@@ -58,11 +58,14 @@ public static class MatrixChecks
         foreach (var (block, other) in exact.Zip(approximation))
         {
             using var scope = NewDisposeScope();
-            using var wide = block.to(float64);
-            difference += (wide - other).square().sum().item<double>();
-            whole += wide.square().sum().item<double>();
-            block.Dispose();
-            other.Dispose();
+            using (block)
+            using (other)
+            {
+                var wide = block.to(float64, copy: true).view(-1);
+                whole += wide.dot(wide).item<double>();
+                wide.sub_(other.view(-1));
+                difference += wide.dot(wide).item<double>();
+            }
         }
 
         return difference == 0 ? 0 : Math.Sqrt(difference / whole);

@@ -28,10 +28,11 @@ internal sealed class Operand(Tensor matrix, ScalarType dtype)
         }
 
         var product = empty(Rows, x.shape[1], dtype: dtype, device: matrix.device);
+        using var buffer = Buffer();
         foreach (var (first, count) in RowBlocks.Of(Rows, Columns))
         {
             using var scope = NewDisposeScope();
-            product.narrow(0, first, count).copy_(matrix.narrow(0, first, count).to(dtype).mm(x));
+            product.narrow(0, first, count).addmm_(Block(buffer, first, count), x, beta: 0);
         }
 
         return product;
@@ -46,12 +47,18 @@ internal sealed class Operand(Tensor matrix, ScalarType dtype)
         }
 
         var product = zeros(x.shape[0], Columns, dtype: dtype, device: matrix.device);
+        using var buffer = Buffer();
         foreach (var (first, count) in RowBlocks.Of(Rows, Columns))
         {
             using var scope = NewDisposeScope();
-            product.add_(x.narrow(1, first, count).mm(matrix.narrow(0, first, count).to(dtype)));
+            product.addmm_(x.narrow(1, first, count), Block(buffer, first, count));
         }
 
         return product;
     }
+
+    /// <summary>One buffer for all blocks: memory that is given back and asked for again costs more than the copy.</summary>
+    private Tensor Buffer() => empty(Math.Min(Rows, RowBlocks.Height(Columns)), Columns, dtype: dtype, device: matrix.device);
+
+    private Tensor Block(Tensor buffer, long first, long count) => buffer.narrow(0, 0, count).copy_(matrix.narrow(0, first, count));
 }

@@ -85,7 +85,8 @@ internal static class RandomisedSvd
         foreach (var (first, count) in RowBlocks.Of(matrix.shape[0], matrix.shape[1]))
         {
             using var scope = NewDisposeScope();
-            sum += matrix.narrow(0, first, count).to(float64).square().sum().item<double>();
+            var block = matrix.narrow(0, first, count).to(float64).reshape(-1);
+            sum += block.dot(block).item<double>();
         }
 
         return sum;

@@ -24,13 +24,13 @@ public sealed class MemoryLimitTests : IDisposable, IRunObserver
     {
         var pipeline = new LayerStackPipeline(Width, 8);
         pipeline.WriteWeights(folder);
-        var refusal = Should.Throw<PipelineException>(() => Run(pipeline, "small", 300L << 20));
+        var refusal = Should.Throw<PipelineException>(() => Run(pipeline, "small", 240L << 20));
         refusal.Diagnostic.Id.ShouldBe(DiagnosticIds.MemoryLimitNotAttainable);
         journal.ShouldBeEmpty();
         string said = refusal.Diagnostic.Message;
-        said.ShouldContain("takes 301 MB of memory at least and PipelineDslMemoryLimit allows 300 MB: 300 MB for the program");
+        said.ShouldContain("takes 241 MB of memory at least and PipelineDslMemoryLimit allows 240 MB: 240 MB for the program");
 
-        var limited = Run(pipeline, "limited", 301L << 20);
+        var limited = Run(pipeline, "limited", 241L << 20);
         var free = Run(pipeline, "free", null);
         File.ReadAllBytes(limited).ShouldBe(File.ReadAllBytes(free));
         reported.ShouldBeEmpty();
