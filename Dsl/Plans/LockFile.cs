@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Globalization;
 using System.Linq;
 using System.Text;
 using System.Text.RegularExpressions;
@@ -15,6 +16,10 @@ public static class LockFile
 
     /// <summary>The start of a digest tells two of them apart.</summary>
     private static readonly Regex Digest = new("(sha256:[0-9a-f]{12})[0-9a-f]+", RegexOptions.CultureInvariant);
+
+    private const string DigestPrefix = "sha256:";
+
+    private static readonly Regex Layer = new(@"^\{ bytes: (\d+), bytesAfter: (\d+), shape: (\d+)x(\d+), steps: '((?:[^']|'')*)' \}$", RegexOptions.CultureInvariant);
 
     private static readonly Regex Values = new(@"(\w+): ([^\s,{}']+)", RegexOptions.CultureInvariant);
 
@@ -48,6 +53,26 @@ public static class LockFile
 
         text.Append("totals: { bytes: ").Append(plan.Layers.Sum(layer => layer.BytesBefore)).Append(", bytesAfter: ").Append(plan.Layers.Sum(layer => layer.BytesAfter)).Append(" }\n");
         return text.ToString();
+    }
+
+    /// <summary>Reads a lock file.</summary>
+    /// <exception cref="FormatException">It is not what <see cref="Write"/> gives.</exception>
+    public static LockedPlan Read(string text)
+    {
+        var entries = Lines(text);
+        string Value(string name) => entries.FirstOrDefault(entry => entry.Section == name && entry.Name == name).Value ?? throw new FormatException($"it has no '{name}'");
+        if (Value("lock") != "1")
+        {
+            throw new FormatException($"it has layout {Value("lock")}, and this library reads 1");
+        }
+
+        return new(
+            Value("recipe"),
+            Value("model"),
+            long.TryParse(Value("seed"), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long seed) ? seed : throw new FormatException($"its seed is '{Value("seed")}'"),
+            entries.Where(entry => entry.Section == "digests").ToDictionary(entry => entry.Name, entry => entry.Value.StartsWith(DigestPrefix, StringComparison.Ordinal) ? entry.Value.Substring(DigestPrefix.Length) : entry.Value),
+            [.. entries.Where(entry => entry.Section == "layers").Select(entry => ReadLayer(entry.Name, entry.Value))],
+            entries.FirstOrDefault(entry => entry.Section == "train").Value);
     }
 
     /// <summary>What differs between a lock file and the plan, in words; nothing when they agree.</summary>
@@ -90,9 +115,29 @@ public static class LockFile
         return string.Join(", ", before.Zip(after, (a, b) => a.Value == b.Value ? null : $"{a.Name} {a.Value} → {b.Value}").OfType<string>());
     }
 
+    private static LockedLayer ReadLayer(string path, string text)
+    {
+        var match = Layer.Match(text);
+        long Number(int group) => long.Parse(match.Groups[group].Value, CultureInfo.InvariantCulture);
+        return match.Success
+            ? new(path, Number(3), Number(4), StepText.SplitChain(match.Groups[5].Value.Replace("''", "'")), Number(1), Number(2))
+            : throw new FormatException($"its layer '{path}' is '{text}'");
+    }
+
     private static Dictionary<string, string> Entries(string text)
     {
         var entries = new Dictionary<string, string>(StringComparer.Ordinal);
+        foreach (var (section, name, value) in Lines(text))
+        {
+            entries[section == name ? name : section == "layers" ? $"layer '{name}'" : $"{section}.{name}"] = value;
+        }
+
+        return entries;
+    }
+
+    private static List<(string Section, string Name, string Value)> Lines(string text)
+    {
+        var entries = new List<(string, string, string)>();
         string section = "";
         foreach (string line in text.Replace("\r\n", "\n").Split('\n'))
         {
@@ -109,8 +154,7 @@ public static class LockFile
 
             if (colon > 0)
             {
-                string name = line.Substring(0, colon).Trim();
-                entries[section == name ? name : section == "layers" ? $"layer '{name}'" : $"{section}.{name}"] = line.Substring(colon + 2).Trim();
+                entries.Add((section, line.Substring(0, colon).Trim(), line.Substring(colon + 2).Trim()));
             }
         }
 

@@ -37,6 +37,9 @@ public sealed record PlannedLayer(
     long BytesAfter,
     SourceSpan Span)
 {
+    /// <summary>Stands for the steps of a layer that has none.</summary>
+    internal const string NoSteps = "keep";
+
     /// <summary>Resolves a layer's steps and predicts what its weight will take.</summary>
     /// <param name="layer">The layer with its chain; its shape is known.</param>
     /// <param name="bytesBefore">Bytes of its weight as it is.</param>
@@ -55,5 +58,5 @@ public sealed record PlannedLayer(
     }
 
     /// <summary>The steps in one line; a layer that a budget left as it is has none.</summary>
-    public string Describe() => Steps.Count == 0 ? "keep" : string.Join(" | ", Steps);
+    public string Describe() => Steps.Count == 0 ? NoSteps : string.Join(" | ", Steps);
 }
