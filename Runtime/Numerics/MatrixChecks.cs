@@ -61,9 +61,9 @@ public static class MatrixChecks
             using (block)
             using (other)
             {
-                var wide = block.to(float64, copy: true).view(-1);
+                var wide = block.to(float64, copy: true).reshape(-1);
                 whole += wide.dot(wide).item<double>();
-                wide.sub_(other.view(-1));
+                wide.sub_(other.reshape(-1));
                 difference += wide.dot(wide).item<double>();
             }
         }

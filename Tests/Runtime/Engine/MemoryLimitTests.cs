@@ -50,7 +50,7 @@ public sealed class MemoryLimitTests : IDisposable, IRunObserver
         long statistics = 2000 * 2000 * 8;
         MemoryPlan.Of(recipe, [gptq], 50_000_000, 8_000_000).Smallest.ShouldBe(MemoryPlan.Base + 50_000_000 + statistics + (16 * 8_000_000));
         MemoryPlan.Of(recipe, [.. Enumerable.Range(0, 20).Select(i => gptq with { Path = $"p{i}" })], 50_000_000, 8_000_000).Smallest
-            .ShouldBeGreaterThan(MemoryPlan.Base + 50_000_000 + (20 * statistics));
+            .ShouldBe(MemoryPlan.Base + 50_000_000 + (20 * statistics));
     }
 
     [Fact]
@@ -76,23 +76,19 @@ public sealed class MemoryLimitTests : IDisposable, IRunObserver
         var gate = new MemoryGate(100);
         long taken = 0;
         long most = 0;
-        int together = 0;
         Parallel.For(0, 200, new ParallelOptions { MaxDegreeOfParallelism = 8 }, i =>
         {
             long bytes = 10 + (i % 4 * 20);
             using var share = gate.Take(bytes, CancellationToken.None);
             long now = Interlocked.Add(ref taken, bytes);
             InterlockedMax(ref most, now);
-            if (now > bytes)
-            {
-                Interlocked.Increment(ref together);
-            }
-
             Thread.Yield();
             Interlocked.Add(ref taken, -bytes);
         });
         most.ShouldBeLessThanOrEqualTo(100);
-        together.ShouldBeGreaterThan(0);
+
+        using var first = gate.Take(50, CancellationToken.None);
+        using var second = gate.Take(50, CancellationToken.None);
     }
 
     [Fact]
