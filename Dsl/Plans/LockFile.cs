@@ -51,6 +51,16 @@ public static class LockFile
             text.Append("train: { ").Append(string.Join(", ", RecipeCatalog.Train.Select(setting => setting.Name + ": " + SettingDescriptor.Format(setting.Get(train))))).Append(" }\n");
         }
 
+        if (plan.Analyze.Count > 0)
+        {
+            text.Append("analyze:\n");
+            foreach (var analysis in plan.Analyze)
+            {
+                string name = AnalysisCatalog.Of(analysis).Name;
+                text.Append("  ").Append(name).Append(": ").Append(analysis.ToString().Substring(name.Length + 1)).Append('\n');
+            }
+        }
+
         text.Append("totals: { bytes: ").Append(plan.Layers.Sum(layer => layer.BytesBefore)).Append(", bytesAfter: ").Append(plan.Layers.Sum(layer => layer.BytesAfter)).Append(" }\n");
         return text.ToString();
     }

@@ -20,6 +20,9 @@ public sealed record Plan(
 {
     /// <summary>How what the steps leave open is trained, or null when nothing is.</summary>
     public TrainAttribute? Train { get; init; }
+
+    /// <summary>What is looked for in the weights.</summary>
+    public EquatableArray<Analyze> Analyze { get; init; }
 }
 
 /// <summary>One layer of a plan.</summary>

@@ -36,6 +36,9 @@ public sealed record Recipe
     /// <summary>How quality is measured and what loss of it is accepted.</summary>
     public Evaluation? Evaluate { get; init; }
 
+    /// <summary>What is looked for in the weights that the recipe leaves.</summary>
+    public EquatableArray<PlacedAnalysis> Analyze { get; init; }
+
     /// <summary>Layouts of other programs that the artifact is also written in.</summary>
     public ExportFormats Export { get; init; }
 
@@ -97,6 +100,16 @@ public sealed record Rule(string Match, EquatableArray<PlacedStep> Steps, Source
 public sealed record PlacedStep(Step Step, EquatableArray<GivenSetting> Given, SourceSpan Span)
 {
     /// <summary>Where a setting's value is written, or else the step.</summary>
+    public SourceSpan SpanOf(string? setting) => Given.FirstOrDefault(given => given.Name == setting)?.Span ?? Span;
+}
+
+/// <summary>Something to look for and where it is written.</summary>
+/// <param name="Analysis">The settings.</param>
+/// <param name="Given">The settings that the user wrote.</param>
+/// <param name="Span">Where the entry is written.</param>
+public sealed record PlacedAnalysis(Analyze Analysis, EquatableArray<GivenSetting> Given, SourceSpan Span)
+{
+    /// <summary>Where a setting's value is written, or else the entry.</summary>
     public SourceSpan SpanOf(string? setting) => Given.FirstOrDefault(given => given.Name == setting)?.Span ?? Span;
 }
 

@@ -34,6 +34,7 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
         CheckCalibration(draft, merged, report);
         CheckBudget(draft, merged, report);
         CheckTraining(parsed, merged, report);
+        CheckAnalyses(draft, merged, report);
         return merged is not { Name: { } name, Model: { } model, Weights: { } weights } ? null : new Recipe
         {
             Name = name,
@@ -46,6 +47,7 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
             Calibrate = merged.Calibrate,
             Evaluate = merged.Evaluate,
             Train = merged.Train,
+            Analyze = merged.Analyze ?? default,
             Budget = merged.Budget,
             Allocate = merged.Allocate?.Method ?? AllocationMethod.Predicted,
             Export = merged.Export?.Formats ?? ExportFormats.None,
@@ -106,6 +108,7 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
         Calibrate = top.Calibrate ?? below.Calibrate,
         Evaluate = top.Evaluate ?? below.Evaluate,
         Train = top.Train ?? below.Train,
+        Analyze = top.Analyze ?? below.Analyze,
         Budget = top.Budget ?? below.Budget,
         Allocate = top.Allocate ?? below.Allocate,
         Export = top.Export ?? below.Export,
@@ -121,6 +124,7 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
             draft.Evaluate is { } evaluate ? new(evaluate.Data, evaluate.DataSpan) : null,
             draft.Train is { } train ? new(train.Settings.Data, train.DataSpan) : null,
             draft.Train is { Settings.Validation.Length: > 0 } training ? new(training.Settings.Validation, training.SpanOf(nameof(TrainAttribute.Validation))) : null,
+            .. (draft.Analyze ?? default).SelectMany(analysis => analysis.Analysis.Files.Where(file => file.File.Length > 0).Select(file => new WrittenText(file.File, analysis.SpanOf(file.Setting)))),
         ];
         foreach (var path in paths)
         {
@@ -160,6 +164,17 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
         foreach (var step in draft.Rules.SelectMany(rule => rule.Steps).Where(step => merged.Train is null && step.Step.Stage == Stage.Adapt))
         {
             report(new(DiagnosticIds.MissingSetting, Severity.Error, $"'{StepCatalog.Of(step.Step).Name}' is trained and the recipe does not train; add 'train' with the data to use", step.Span));
+        }
+    }
+
+    private static void CheckAnalyses(RecipeDraft draft, RecipeDraft merged, Action<RecipeDiagnostic> report)
+    {
+        foreach (var analysis in draft.Analyze ?? default)
+        {
+            foreach (var problem in analysis.Analysis.Check(new HashSet<string>(analysis.Given.Select(given => given.Name)), merged.Train is not null))
+            {
+                report(new(problem.Id, Severity.Error, problem.Message, analysis.SpanOf(problem.Setting)));
+            }
         }
     }
 

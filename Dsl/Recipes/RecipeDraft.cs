@@ -36,6 +36,9 @@ public sealed record RecipeDraft
     /// <summary>How quality is measured.</summary>
     public Evaluation? Evaluate { get; init; }
 
+    /// <summary>What is looked for in the weights that the recipe leaves, or null when it does not say.</summary>
+    public EquatableArray<PlacedAnalysis>? Analyze { get; init; }
+
     /// <summary>Layouts of other programs that the artifact is also written in.</summary>
     public WrittenExport? Export { get; init; }
 

@@ -22,12 +22,17 @@ public static class RecipeResolver
         string[][] paths = [.. layers.Select(layer => layer.Path.Split('.'))];
         var matches = recipe.Rules.Select(rule => new RuleMatches(rule, Match(rule, layers, paths, problems.Add))).ToList();
         var resolved = new List<ResolvedLayer>();
+        CheckAnalyses(recipe, layers, paths, problems.Add);
         foreach (var layer in layers.Where(layer => !layer.IsOpen))
         {
             var rules = matches.Where(match => match.Layers.Contains(layer)).Select(match => match.Rule).ToList();
-            if (rules.Count > 0 && Chain(recipe, layer, rules, problems.Add) is { } chain)
+            if (rules.Count > 0)
             {
-                resolved.Add(chain);
+                resolved.AddRange(Chain(recipe, layer, rules, problems.Add) is { } chain ? [chain] : []);
+            }
+            else if (layer.Kind is { } kind && recipe.Analyze.FirstOrDefault(analysis => analysis.Analysis.EditsUntouched(layer.Path, kind)) is { } editor)
+            {
+                resolved.Add(new(layer, default, editor.Span) { IsEdited = true });
             }
         }
 
@@ -40,25 +45,22 @@ public static class RecipeResolver
         return resolved;
     }
 
+    private static void CheckAnalyses(Recipe recipe, IReadOnlyList<LayerCandidate> layers, string[][] paths, Action<RecipeDiagnostic> report)
+    {
+        foreach (var analysis in recipe.Analyze)
+        {
+            foreach (var (setting, text) in analysis.Analysis.Patterns)
+            {
+                Named(text, analysis.SpanOf(setting), layers, paths, report);
+            }
+        }
+    }
+
     private static HashSet<LayerCandidate> Match(Rule rule, IReadOnlyList<LayerCandidate> layers, string[][] paths, Action<RecipeDiagnostic> report)
     {
-        LayerPattern pattern;
-        try
-        {
-            pattern = new LayerPattern(rule.Match);
-        }
-        catch (FormatException problem)
-        {
-            report(new(DiagnosticIds.InvalidValue, Severity.Error, problem.Message, rule.Span));
-            return [];
-        }
-
-        var named = layers.Where((_, index) => pattern.Matches(paths[index])).ToList();
+        var named = Named(rule.Match, rule.Span, layers, paths, report);
         if (named.Count == 0)
         {
-            string hint = NearestName.Hint(rule.Match, layers.Where(layer => !layer.IsOpen).Select(layer => layer.Path));
-            hint = hint.Length > 0 ? hint : Members(layers);
-            report(new(DiagnosticIds.PatternMatchesNothing, Severity.Error, $"'{rule.Match}' matches no member of the model{hint}", rule.Span));
             return [];
         }
 
@@ -72,6 +74,31 @@ public static class RecipeResolver
         }
 
         return [.. usable];
+    }
+
+    /// <summary>What a pattern matches; nothing, reported, is a mistake.</summary>
+    private static List<LayerCandidate> Named(string text, SourceSpan span, IReadOnlyList<LayerCandidate> layers, string[][] paths, Action<RecipeDiagnostic> report)
+    {
+        LayerPattern pattern;
+        try
+        {
+            pattern = new LayerPattern(text);
+        }
+        catch (FormatException problem)
+        {
+            report(new(DiagnosticIds.InvalidValue, Severity.Error, problem.Message, span));
+            return [];
+        }
+
+        var named = layers.Where((_, index) => pattern.Matches(paths[index])).ToList();
+        if (named.Count == 0)
+        {
+            string hint = NearestName.Hint(text, layers.Where(layer => !layer.IsOpen).Select(layer => layer.Path));
+            hint = hint.Length > 0 ? hint : Members(layers);
+            report(new(DiagnosticIds.PatternMatchesNothing, Severity.Error, $"'{text}' matches no member of the model{hint}", span));
+        }
+
+        return named;
     }
 
     /// <summary>What there is, where no name is near.</summary>

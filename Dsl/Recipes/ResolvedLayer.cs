@@ -18,4 +18,8 @@ public sealed record LayerCandidate(string Path, string TypeName, LayerKinds? Ki
 /// <param name="Layer">The layer.</param>
 /// <param name="Steps">Its steps in the order they run; empty when the layer is kept.</param>
 /// <param name="Span">Where the rule that chose them is written.</param>
-public sealed record ResolvedLayer(LayerCandidate Layer, EquatableArray<PlacedStep> Steps, SourceSpan Span);
+public sealed record ResolvedLayer(LayerCandidate Layer, EquatableArray<PlacedStep> Steps, SourceSpan Span)
+{
+    /// <summary>Whether an analysis changes the layer, on which no step works.</summary>
+    public bool IsEdited { get; init; }
+}

@@ -9,60 +9,36 @@ namespace PipelineDsl;
 /// <summary>Every step of the language with its settings, read off the step classes once.</summary>
 public static class StepCatalog
 {
-    private static readonly Dictionary<string, StepDescriptor> ByName = typeof(Step).Assembly.GetTypes()
-        .Where(type => type.IsSubclassOf(typeof(Step)) && !type.IsAbstract && type.IsPublic)
-        .Select(type => new StepDescriptor(type))
-        .ToDictionary(step => step.Name, StringComparer.Ordinal);
-
     /// <summary>All steps, by name.</summary>
-    public static IReadOnlyList<StepDescriptor> Steps { get; } = [.. ByName.Values.OrderBy(step => step.Name, StringComparer.Ordinal)];
+    public static IReadOnlyList<StepDescriptor> Steps { get; } = WordDescriptor.ReadAll(typeof(Step), type => new StepDescriptor(type));
+
+    private static readonly Dictionary<string, StepDescriptor> ByName = Steps.ToDictionary(step => step.Name, StringComparer.Ordinal);
 
     /// <summary>The step with this YAML name, or null.</summary>
     public static StepDescriptor? Find(string name) => ByName.TryGetValue(name, out var step) ? step : null;
 
     /// <summary>The descriptor of a step.</summary>
     /// <exception cref="ArgumentException">The step's class is not part of the language.</exception>
-    public static StepDescriptor Of(Step step) => Find(StepDescriptor.NameOf(step.GetType()))
+    public static StepDescriptor Of(Step step) => Find(WordDescriptor.NameOf(step.GetType()))
         ?? throw new ArgumentException($"'{step.GetType()}' is not a step of the language.", nameof(step));
 
     /// <summary>A step and its settings in one line, in the order of their names: <c>decompose { orientation: context, rank: 24 }</c>.</summary>
-    public static string Describe(Step step)
-    {
-        var descriptor = Of(step);
-        var settings = descriptor.Settings.Select(setting => setting.Name + ": " + SettingDescriptor.Format(setting.Get(step)));
-        return descriptor.Settings.Count == 0 ? descriptor.Name : descriptor.Name + " { " + string.Join(", ", settings) + " }";
-    }
+    public static string Describe(Step step) => Of(step).Describe(step);
 }
 
 /// <summary>One step of the language.</summary>
-public sealed class StepDescriptor
+public sealed class StepDescriptor : WordDescriptor
 {
     internal StepDescriptor(Type type)
+        : base(type)
     {
-        Type = type;
-        Name = NameOf(type);
-        Settings = SettingDescriptor.ReadFrom(Create());
     }
 
-    /// <summary>The name in YAML.</summary>
-    public string Name { get; }
-
-    /// <summary>The class.</summary>
-    public Type Type { get; }
-
-    /// <summary>The settings, by name.</summary>
-    public IReadOnlyList<SettingDescriptor> Settings { get; }
-
     /// <summary>A step with default settings.</summary>
-    public Step Create() => (Step)Activator.CreateInstance(Type)!;
-
-    /// <summary>The setting with this YAML name, or null.</summary>
-    public SettingDescriptor? Find(string name) => Settings.FirstOrDefault(setting => setting.Name == name);
-
-    internal static string NameOf(Type type) => SettingDescriptor.CamelCase(type.Name);
+    public Step Create() => (Step)New();
 }
 
-/// <summary>One setting of a step.</summary>
+/// <summary>One setting of a word.</summary>
 public sealed class SettingDescriptor
 {
     private readonly PropertyInfo property;
@@ -152,5 +128,6 @@ public sealed class SettingDescriptor
         _ => value.ToString()!,
     };
 
-    internal static string CamelCase(string name) => char.ToLowerInvariant(name[0]) + name.Substring(1);
+    /// <summary>A name of C# as YAML spells it.</summary>
+    public static string CamelCase(string name) => char.ToLowerInvariant(name[0]) + name.Substring(1);
 }

@@ -60,6 +60,7 @@ internal sealed class RecipeLiterals(ProjectOptions options, string mainFile)
             .Line($"Seed = {recipe.Seed.ToString(CultureInfo.InvariantCulture)},")
             .Line($"Calibrate = {Calibration(recipe.Calibrate)},")
             .Line($"Train = {Training(recipe.Train)},")
+            .Line($"Analyze = {(recipe.Analyze.Count == 0 ? "default" : $"new(new {Recipes}PlacedAnalysis[] {{ {string.Join(", ", recipe.Analyze.Select(Analysis))} }})")},")
             .Line($"Evaluate = {Evaluation(recipe.Evaluate)},")
             .Line($"Budget = {Budget(recipe.Budget)},")
             .Line($"Allocate = {Value(recipe.Allocate)},")
@@ -114,6 +115,13 @@ internal sealed class RecipeLiterals(ProjectOptions options, string mainFile)
     private string Training(FineTuning? training) => training is null
         ? "null"
         : $"new(new global::{typeof(TrainAttribute).FullName}({CodeWriter.Literal(training.Settings.Data)}){(training.Given.Count == 0 ? "" : Settings(training.Settings, RecipeCatalog.Train, training.Given))}, new(new {Recipes}GivenSetting[] {{ {string.Join(", ", training.Given.Select(Given))} }}), {At(training.Span)}, {At(training.DataSpan)})";
+
+    private string Analysis(PlacedAnalysis placed)
+    {
+        var descriptor = AnalysisCatalog.Of(placed.Analysis);
+        string analysis = $"new global::{descriptor.Type.FullName}" + (placed.Given.Count == 0 ? "()" : Settings(placed.Analysis, descriptor.Settings, placed.Given));
+        return $"new({analysis}, new(new {Recipes}GivenSetting[] {{ {string.Join(", ", placed.Given.Select(Given))} }}), {At(placed.Span)})";
+    }
 
     private string Budget(Budget? budget) => budget is null
         ? "null"

@@ -9,7 +9,7 @@ using PipelineDsl.Recipes;
 
 namespace PipelineDsl.Generators.Pipeline;
 
-/// <summary>Reads [Recipe], [Calibrate], [Train] and [Evaluate] off a model class.</summary>
+/// <summary>Reads [Recipe], [Calibrate], [Train], what to look for, and [Evaluate] off a model class.</summary>
 internal sealed class AttributeRecipeReader
 {
     private readonly List<RecipeDiagnostic> problems = [];
@@ -56,6 +56,7 @@ internal sealed class AttributeRecipeReader
             Seed = settings.Seed,
             Calibrate = ReadCalibrate(),
             Train = ReadTrain(),
+            Analyze = ReadAnalyses(),
             Evaluate = ReadEvaluate(),
             Budget = ReadBudget(attribute, settings.Budget),
             Allocate = given?.FirstOrDefault(setting => setting.Name == nameof(RecipeAttribute.Allocate)) is { } allocate ? new(settings.Allocate, allocate.Span) : null,
@@ -105,6 +106,21 @@ internal sealed class AttributeRecipeReader
         var settings = new TrainAttribute(data);
         var given = AttributeSettings.Read(attribute, RecipeCatalog.Train, settings, problems.Add, cancellation);
         return RecipeCatalog.Bind(settings, given, AttributeSettings.SpanOf(attribute, cancellation), DataSpan(attribute, data), problems.Add);
+    }
+
+    private EquatableArray<PlacedAnalysis> ReadAnalyses() => new(AnalysisCatalog.Analyses.Select(ReadAnalysis).OfType<PlacedAnalysis>());
+
+    private PlacedAnalysis? ReadAnalysis(WordDescriptor word)
+    {
+        if (Find(word.Type.Name) is not { } attribute)
+        {
+            return null;
+        }
+
+        var settings = word.New();
+        return AttributeSettings.Read(attribute, word.Settings, settings, problems.Add, cancellation) is { } given
+            ? new((Analyze)settings, new(given), AttributeSettings.SpanOf(attribute, cancellation))
+            : null;
     }
 
     private Evaluation? ReadEvaluate()

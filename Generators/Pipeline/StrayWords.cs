@@ -12,7 +12,8 @@ namespace PipelineDsl.Generators.Pipeline;
 internal static class StrayWords
 {
     /// <summary>The attributes that complete a recipe.</summary>
-    private static readonly HashSet<string> Data = new(new[] { nameof(CalibrateAttribute), nameof(TrainAttribute), nameof(EvaluateAttribute) }.SelectMany(Spellings), StringComparer.Ordinal);
+    private static readonly HashSet<string> Data = new(new[] { nameof(CalibrateAttribute), nameof(TrainAttribute), nameof(EvaluateAttribute) }.SelectMany(Spellings)
+        .Concat(AnalysisCatalog.Analyses.SelectMany(analysis => new[] { analysis.Type.Name, analysis.Type.Name + nameof(Attribute) })), StringComparer.Ordinal);
 
     private static readonly HashSet<string> Steps = new(StepCatalog.Steps.SelectMany(step => new[] { step.Type.Name, step.Type.Name + nameof(Attribute) }), StringComparer.Ordinal);
 
@@ -51,7 +52,7 @@ internal static class StrayWords
             return null;
         }
 
-        string name = word.Name.Substring(0, word.Name.Length - nameof(Attribute).Length);
+        string name = word.Name.EndsWith(nameof(Attribute), StringComparison.Ordinal) ? word.Name.Substring(0, word.Name.Length - nameof(Attribute).Length) : word.Name;
         return new(DiagnosticIds.StepWithoutRecipe, Severity.Warning, $"no recipe reads '{name}' on '{owner.Name}'; put [Recipe] beside it, or drop it", SymbolFacts.Span(attribute.GetLocation()));
     }
 

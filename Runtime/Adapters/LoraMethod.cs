@@ -43,6 +43,23 @@ public sealed class LoraMethod : AdapterMethod<Lora>
         return Attach(new Lora { Rank = rank, Alpha = scaling * rank }, frozen.Dense(), frozen, product.Right.Materialize(), product.Left.Materialize());
     }
 
+    /// <summary>An adapter of scaling 1 whose factors are there already, beside a weight of any form that stays as it is.</summary>
+    /// <param name="weight">The frozen weight [units, inputs]; shared and still the caller's.</param>
+    /// <param name="a">A [r, inputs], copied.</param>
+    /// <param name="b">B [units, r], copied.</param>
+    internal static Adapter Beside(Expression weight, Tensor a, Tensor b)
+    {
+        using var scope = NewDisposeScope();
+        using var noGradients = no_grad();
+        using var form = FrozenWeight.Of(weight);
+        var dense = form.Dense();
+        var type = TrainedType(dense);
+        int rank = (int)a.shape[0];
+        var adapter = new LoraAdapter(new() { Rank = rank, Alpha = rank }, LayerOperation.Linear, dense, a.detach().to(type, copy: true), b.detach().to(type, copy: true), changesBase: false);
+        adapter.Own(dense, form);
+        return adapter;
+    }
+
     private protected override Adapter Begin(Lora step, Tensor weight, LayerOperation operation, Generator generator)
     {
         var matrix = operation.Matrix(weight);

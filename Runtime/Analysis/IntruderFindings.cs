@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace PipelineDsl.Runtime.Analysis;
 
-/// <summary>What <see cref="IntruderDimensions"/> finds in one weight.</summary>
+/// <summary>What <see cref="IntruderSearch"/> finds in one weight.</summary>
 /// <remarks>
 /// A direction is an intruder when it is aligned with no single base vector; it still lies in their span, and nearly every random direction is one at 0.5. So the share of the energy and the
 /// size of the update belong beside the count.

@@ -105,7 +105,10 @@ public sealed record IntruderMitigation
 
     /// <summary>(λ − 1) Σ S_j u_j v_jᵀ as factors with orthonormal vectors on the side that was compared.</summary>
     /// <remarks>U S Vᵀ = U Uᵀ W, and W V Vᵀ on the other side: the vectors of one side are enough.</remarks>
-    private FactorPair Change(Tensor tuned, IntruderFindings findings)
+    /// <param name="tuned">W [m, n], in which the intruders were found.</param>
+    /// <param name="findings">The intruders.</param>
+    /// <returns>B [m, #intruders] and A [#intruders, n] in float64, in the caller's dispose scope.</returns>
+    public FactorPair Change(Tensor tuned, IntruderFindings findings)
     {
         var weight = tuned.detach().to(float64);
         var directions = findings.Directions;

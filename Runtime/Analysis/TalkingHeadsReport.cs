@@ -1,6 +1,6 @@
 namespace PipelineDsl.Runtime.Analysis;
 
-/// <summary>The communication between the attention heads of a model, as <see cref="TalkingHeads"/> finds it.</summary>
+/// <summary>The communication between the attention heads of a model, as <see cref="ChannelSearch"/> finds it.</summary>
 /// <param name="Weights">Which weights were analysed.</param>
 /// <param name="NormFolded">Whether the gains of the norms were folded into the readers.</param>
 /// <param name="Baseline">1 / √D: about the score of unrelated directions.</param>

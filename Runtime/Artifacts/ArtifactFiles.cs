@@ -15,12 +15,18 @@ public static class ArtifactFiles
     /// <summary>What changed, for pull requests.</summary>
     public const string MarkdownReport = "report.md";
 
+    /// <summary>What changed, for programs.</summary>
+    public const string JsonReport = "report.json";
+
     /// <summary>The folder that holds a folder for each layout of another program.</summary>
     public const string Exports = "export";
 
     /// <summary>The folder of a trained adapter, as PEFT reads it.</summary>
     public const string Adapter = "adapter";
 
+    /// <summary>The folder of tables that an analysis leaves.</summary>
+    public const string Analysis = "analysis";
+
     /// <summary>Those that every artifact has; the manifest comes last, so that an interrupted publication is noticed.</summary>
-    public static IReadOnlyList<string> All { get; } = [Weights, HtmlReport, MarkdownReport, Manifest];
+    public static IReadOnlyList<string> All { get; } = [Weights, HtmlReport, MarkdownReport, JsonReport, Manifest];
 }

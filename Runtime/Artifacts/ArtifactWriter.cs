@@ -88,11 +88,13 @@ internal sealed class ArtifactWriter : IDisposable
         var text = new UTF8Encoding(false);
         File.WriteAllText(Path.Combine(staging, ArtifactFiles.HtmlReport), HtmlReport.Write(manifest, facts), text);
         File.WriteAllText(Path.Combine(staging, ArtifactFiles.MarkdownReport), MarkdownReport.Write(manifest, facts), text);
+        File.WriteAllText(Path.Combine(staging, ArtifactFiles.JsonReport), JsonReport.Write(manifest, facts), text);
         File.WriteAllText(Path.Combine(staging, ArtifactFiles.Manifest), ManifestFile.Write(manifest), text);
         Directory.CreateDirectory(target);
-        string[] exported = [.. (manifest.Exports?.SelectMany(export => export.Files) ?? []).Concat(manifest.Training?.Adapter?.Files ?? []).Select(file => file.Path)];
+        string[] exported = [.. (manifest.Exports?.SelectMany(export => export.Files) ?? []).Concat(manifest.Training?.Adapter?.Files ?? []).Concat(manifest.Analysis?.Files ?? []).Select(file => file.Path)];
         RemoveStale(ArtifactFiles.Exports, exported);
         RemoveStale(ArtifactFiles.Adapter, exported);
+        RemoveStale(ArtifactFiles.Analysis, exported);
         var files = new List<string>();
         foreach (string name in exported.Concat(ArtifactFiles.All))
         {

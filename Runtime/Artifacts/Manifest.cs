@@ -32,7 +32,7 @@ public sealed record Manifest
     /// <summary>SHA-256 of the resolved plan.</summary>
     public required string Plan { get; init; }
 
-    /// <summary>The files that went in, by role: <c>weights</c>, <c>tokenizer</c>, <c>calibration</c>, <c>training</c>, <c>validation</c>, <c>evaluation</c>.</summary>
+    /// <summary>The files that went in, by role: <c>weights</c>, <c>tokenizer</c>, <c>calibration</c>, <c>training</c>, <c>validation</c>, <c>base</c>, <c>evaluation</c>.</summary>
     public required SortedDictionary<string, SourceFile> Sources { get; init; }
 
     /// <summary>SHA-256 of <c>model.safetensors</c>.</summary>
@@ -49,6 +49,9 @@ public sealed record Manifest
 
     /// <summary>How layers were trained, or null when the recipe trains none.</summary>
     public TrainingRecord? Training { get; init; }
+
+    /// <summary>What was found in the weights, or null when the recipe does not look.</summary>
+    public AnalysisRecord? Analysis { get; init; }
 
     /// <summary>Every compressed layer, by path.</summary>
     public required IReadOnlyList<LayerRecord> Layers { get; init; }

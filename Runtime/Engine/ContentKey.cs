@@ -21,6 +21,9 @@ internal sealed class ContentKey(string kind)
     /// <inheritdoc cref="Add(string, string)"/>
     public ContentKey Add(string name, long value) => Add(name, value.ToString(CultureInfo.InvariantCulture));
 
+    /// <inheritdoc cref="Add(string, string)"/>
+    public ContentKey Add(string name, double value) => Add(name, value.ToString("R", CultureInfo.InvariantCulture));
+
     /// <summary>The key: SHA-256, hexadecimal.</summary>
     public override string ToString() => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text.ToString())));
 }

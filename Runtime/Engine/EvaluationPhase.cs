@@ -4,6 +4,7 @@ using PipelineDsl.Runtime.Artifacts;
 using PipelineDsl.Runtime.Data;
 using PipelineDsl.Runtime.Measurement;
 using PipelineDsl.Runtime.Models;
+using PipelineDsl.Runtime.Weights;
 using TorchSharp;
 
 namespace PipelineDsl.Runtime.Engine;
@@ -49,6 +50,31 @@ internal sealed class EvaluationPhase(IModelPipeline pipeline, PreparedRun run, 
         }
 
         return quality;
+    }
+
+    /// <summary>The quality with other weights in some of the compressed layers; the model is as before afterwards.</summary>
+    /// <param name="solved">The compressed layers.</param>
+    /// <param name="instead">What stands in some of them, by path.</param>
+    /// <param name="state">What identifies all these weights.</param>
+    /// <param name="cancellation">Stops between batches.</param>
+    public double Of(SolvedLayers solved, IReadOnlyDictionary<string, Expression> instead, string state, CancellationToken cancellation)
+    {
+        var standing = new List<TemporaryWeight>();
+        try
+        {
+            return Measure(state, () =>
+            {
+                run.Model.to(options.TensorDevice);
+                foreach (var layer in solved.Layers.Values)
+                {
+                    standing.Add(new(layer.Unit.Layer, instead.GetValueOrDefault(layer.Unit.Path, layer.Result.Weight), layer.Result.Bias));
+                }
+            }, cancellation);
+        }
+        finally
+        {
+            standing.ForEach(weight => weight.Dispose());
+        }
     }
 
     private static string Refusal(QualityRecord quality, double limit, SolvedLayers solved)

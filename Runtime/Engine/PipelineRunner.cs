@@ -64,6 +64,12 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
             clock.Finish("train");
         }
 
+        var analysis = new AnalysisPhase(pipeline, run, store, options, observer).Analyze(solved, trained, cancellation);
+        if (analysis is not null)
+        {
+            clock.Finish("analyze");
+        }
+
         var blocks = new StackOrderPhase(pipeline, run, store, options, observer).Order(solved, cancellation);
         clock.Finish("order");
 
@@ -85,7 +91,7 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
         var quality = new EvaluationPhase(pipeline, run, store, options, observer).Measure(solved, artifact.Digest, cancellation);
         clock.Finish("evaluate");
 
-        var manifest = artifact.Describe(solved, blocks, quality, options.Device) with { Allocation = allocation, Exports = exports, Training = training };
+        var manifest = artifact.Describe(solved, blocks, quality, options.Device) with { Allocation = allocation, Exports = exports, Training = training, Analysis = analysis?.Write(artifact.Folder) };
         RequireBudget(manifest, recipe);
         var files = artifact.Publish(manifest, new RunFacts(clock.Phases, solved.Seconds, solved.Cached));
         string lockFile = planLock.Keep(run);

@@ -51,6 +51,7 @@ internal sealed class Planner(RunOptions options, IRunObserver observer)
                 new(planned.Select(item => item.Plan)))
             {
                 Train = recipe.Train?.Settings,
+                Analyze = new(recipe.Analyze.Select(analysis => analysis.Analysis)),
             };
             return new PreparedRun
             {
@@ -167,7 +168,7 @@ internal sealed class Planner(RunOptions options, IRunObserver observer)
         }
 
         var byPath = layers.ToDictionary(layer => layer.Path);
-        return [.. resolved.Where(layer => layer.Steps.Count > 0)
+        return [.. resolved.Where(layer => layer.Steps.Count > 0 || layer.IsEdited)
             .OrderBy(layer => layer.Layer.Path, StringComparer.Ordinal)
             .Select(layer => (PlannedLayer.Resolve(layer, weights.Info(byPath[layer.Layer.Path].WeightName).ByteCount), byPath[layer.Layer.Path]))];
     }

@@ -27,6 +27,9 @@ internal sealed class RecipeFiles
     /// <summary>The role of the evaluation data.</summary>
     public const string Evaluation = "evaluation";
 
+    /// <summary>The role of the weights before tuning, which an analysis compares with.</summary>
+    public const string Base = "base";
+
     /// <summary>The role of the model's configuration, which exports read.</summary>
     public const string Configuration = "config";
 
@@ -58,6 +61,14 @@ internal sealed class RecipeFiles
             if (train.Settings.Validation.Length > 0)
             {
                 files.Add(Validation, train.Settings.Validation, train.SpanOf(nameof(TrainAttribute.Validation)));
+            }
+        }
+
+        foreach (var analysis in recipe.Analyze)
+        {
+            foreach (var (setting, file) in analysis.Analysis.Files.Where(file => file.File.Length > 0))
+            {
+                files.Add(SettingDescriptor.CamelCase(setting), file, analysis.SpanOf(setting));
             }
         }
 
@@ -93,8 +104,9 @@ internal sealed class RecipeFiles
         foreach (var (role, name) in names)
         {
             string path = Paths[role];
-            described[role] = role == Weights
-                ? new(name, weights.FileDigest(), weights.Names.Sum(tensor => weights.Info(tensor).ByteCount))
+            using var other = role == Base ? WeightStore.Open(path) : null;
+            described[role] = (role == Weights ? weights : other) is { } store
+                ? new(name, store.FileDigest(), store.Names.Sum(tensor => store.Info(tensor).ByteCount))
                 : new(name, Digest(path), new FileInfo(path).Length);
         }
 
@@ -111,7 +123,7 @@ internal sealed class RecipeFiles
     private void Add(string role, string name, SourceSpan span)
     {
         string path = Path.GetFullPath(Path.Combine(project, name));
-        if (!File.Exists(path) && !(role == Weights && Directory.Exists(path)))
+        if (!File.Exists(path) && !(role is Weights or Base && Directory.Exists(path)))
         {
             if (Directory.Exists(path))
             {

@@ -8,7 +8,6 @@ namespace PipelineDsl.Runtime.Report;
 /// <content>The sections below the headline; one without content is left out.</content>
 public static partial class HtmlReport
 {
-    private const int WorstCount = 5;
     private const int SpectraAtOnce = 8;
 
     private static IEnumerable<object?> First(Manifest manifest, IReadOnlyList<ReportLayer> layers)
@@ -19,7 +18,7 @@ public static partial class HtmlReport
         }
 
         double total = layers.Sum(layer => layer.Attention);
-        var worst = Verdict.Worst(layers, WorstCount);
+        var worst = Verdict.Worst(layers, Verdict.WorstCount);
         if (worst.Count > 0)
         {
             yield return E("p", "These layers lose most: their relative error times their size has the largest share of the total. Give them a higher rank or more bits first.");
@@ -71,6 +70,36 @@ public static partial class HtmlReport
         if (training.Adapter is { } adapter)
         {
             yield return Table("The adapter's files", ["File", "Size", "SHA-256"], adapter.Files.Select(file => (IReadOnlyList<object>)[file.Path, Figures.Bytes(file.Bytes), E("code", file.Sha256)]));
+        }
+    }
+
+    private static IEnumerable<object?> Analysis(Manifest manifest)
+    {
+        if (manifest.Analysis is not { } analysis)
+        {
+            yield break;
+        }
+
+        foreach (string sentence in AnalysisText.Sentences(manifest))
+        {
+            yield return E("p", sentence);
+        }
+
+        foreach (var (caption, columns, rows) in new[]
+        {
+            ("Intruder dimensions, most first", AnalysisText.IntruderColumns, AnalysisText.Intruders(analysis).ToList()),
+            ("Channels between heads as layer.head, strongest first", AnalysisText.ChannelColumns, AnalysisText.Channels(analysis).ToList()),
+        })
+        {
+            if (rows.Count > 0)
+            {
+                yield return Table(caption, columns, rows);
+            }
+        }
+
+        if (analysis.Files.Count > 0)
+        {
+            yield return Table("Tables with all scores", ["File", "Size", "SHA-256"], analysis.Files.Select(file => (IReadOnlyList<object>)[file.Path, Figures.Bytes(file.Bytes), E("code", file.Sha256)]));
         }
     }
 

@@ -18,6 +18,7 @@ public static partial class HtmlReport
         (string Id, string Title, IEnumerable<object?> Content)[] sections =
         [
             ("training", "How training went", Training(manifest)),
+            ("analysis", "What the weights show", Analysis(manifest)),
             ("first", "What to look at first", First(manifest, layers)),
             ("bytes", "Where the bytes are", Bytes(manifest, layers)),
             ("budget", "How the budget was spent", Budget(manifest)),

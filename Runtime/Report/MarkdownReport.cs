@@ -6,8 +6,6 @@ namespace PipelineDsl.Runtime.Report;
 /// <summary>Tells what a build did to a model in a few lines of Markdown, for pull requests.</summary>
 public static class MarkdownReport
 {
-    private const int WorstCount = 5;
-
     /// <summary>The text <c>report.md</c>; the same input gives the same text.</summary>
     /// <param name="manifest">What the artifact is.</param>
     /// <param name="facts">What the run knows beside it.</param>
@@ -15,7 +13,7 @@ public static class MarkdownReport
     public static string Write(Manifest manifest, RunFacts facts)
     {
         var layers = ReportLayer.All(manifest, facts);
-        IEnumerable<string>[] parts = [Headline(manifest), Warnings(manifest), Training(manifest), Worst(layers), Budget(manifest), Layers(layers), Exports(manifest), Provenance(manifest, facts, layers)];
+        IEnumerable<string>[] parts = [Headline(manifest), Warnings(manifest), Training(manifest), Analysis(manifest), Worst(layers), Budget(manifest), Layers(layers), Exports(manifest), Provenance(manifest, facts, layers)];
         var text = new StringBuilder();
         foreach (string line in parts.SelectMany(part => part))
         {
@@ -67,9 +65,42 @@ public static class MarkdownReport
         }
     }
 
+    private static IEnumerable<string> Analysis(Manifest manifest)
+    {
+        if (manifest.Analysis is not { } analysis)
+        {
+            yield break;
+        }
+
+        yield return "### What the weights show";
+        yield return "";
+        foreach (string sentence in AnalysisText.Sentences(manifest))
+        {
+            yield return Plain(sentence);
+            yield return "";
+        }
+
+        foreach (var (columns, rows) in new[] { (AnalysisText.IntruderColumns, AnalysisText.Intruders(analysis).ToList()), (AnalysisText.ChannelColumns, AnalysisText.Channels(analysis).ToList()) })
+        {
+            if (rows.Count == 0)
+            {
+                continue;
+            }
+
+            yield return $"| {string.Join(" | ", columns)} |";
+            yield return $"|---|{string.Concat(columns.Skip(1).Select(_ => "--:|"))}";
+            foreach (var row in rows)
+            {
+                yield return Row([.. row.Select(Plain)]);
+            }
+
+            yield return "";
+        }
+    }
+
     private static IEnumerable<string> Worst(IReadOnlyList<ReportLayer> layers)
     {
-        var worst = Verdict.Worst(layers, WorstCount);
+        var worst = Verdict.Worst(layers, Verdict.WorstCount);
         if (worst.Count == 0)
         {
             yield break;

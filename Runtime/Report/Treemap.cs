@@ -9,6 +9,9 @@ internal readonly record struct Tile(double X, double Y, double Width, double He
 {
     /// <summary>Width times height.</summary>
     public double Area => Width * Height;
+
+    /// <summary>Squared diagonal over area, as of a <see cref="Polygon"/>.</summary>
+    public double Aspect => ((Width * Width) + (Height * Height)) / Area;
 }
 
 /// <summary>Fills a rectangle with tiles whose areas are proportional to given sizes and whose sides are nearly equal.</summary>
@@ -64,7 +67,7 @@ internal static class Treemap
 
     private static Tile Place(int[] row, IReadOnlyList<double> sizes, double sum, double share, Tile bounds, Tile[] tiles)
     {
-        bool upright = bounds.Width >= bounds.Height;
+        bool upright = bounds.Width > bounds.Height;
         double depth = share * (upright ? bounds.Width : bounds.Height);
         double length = upright ? bounds.Height : bounds.Width;
         double before = 0;

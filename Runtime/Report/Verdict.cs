@@ -5,6 +5,9 @@ namespace PipelineDsl.Runtime.Report;
 /// <summary>The outcome of a build in words.</summary>
 internal static class Verdict
 {
+    /// <summary>How many layers a report asks to look at first.</summary>
+    public const int WorstCount = 5;
+
     /// <summary>Whether quality stayed within the recipe's limit; null where there is none.</summary>
     public static bool? Passed(Manifest manifest) => manifest.Quality is { MaxRegression: { } limit } quality ? quality.Regression <= limit : null;
 

@@ -1,3 +1,4 @@
+using System.Reflection;
 using System.Runtime.CompilerServices;
 using System.Text.RegularExpressions;
 using System.Xml.Linq;
@@ -12,8 +13,9 @@ internal static partial class Documentation
 
     private static readonly Lock Pages = new();
 
-    private static readonly Dictionary<string, XElement> Members = XDocument.Load(Path.ChangeExtension(typeof(Step).Assembly.Location, ".xml"))
-        .Descendants("member").ToDictionary(member => member.Attribute("name")!.Value);
+    private static readonly Dictionary<string, XElement> Members = Directory.GetFiles(AppContext.BaseDirectory, "PipelineDsl.*.xml")
+        .Where(file => !file.EndsWith(".Tests.xml", StringComparison.Ordinal))
+        .SelectMany(file => XDocument.Load(file).Descendants("member")).ToDictionary(member => member.Attribute("name")!.Value);
 
     /// <summary>Every id with the name of its constant.</summary>
     public static IReadOnlyList<(string Id, string Name)> Ids { get; } =
@@ -23,7 +25,13 @@ internal static partial class Documentation
     public static string File(params string[] parts) => Path.Combine([RepositoryRoot(), .. parts]);
 
     /// <summary>The summary of a member as Markdown in one line.</summary>
-    public static string Summary(string member) => Spaces().Replace(string.Concat(Members[member].Element("summary")!.Nodes().Select(Markdown)), " ").Trim();
+    public static string Summary(string member) => Text(Members[member].Element("summary")!);
+
+    /// <summary>The description of a property of a record: its own, or that of the parameter it comes from.</summary>
+    public static string Property(PropertyInfo property) =>
+        Members[$"T:{property.DeclaringType!.FullName}"].Elements("param").FirstOrDefault(parameter => parameter.Attribute("name")!.Value == property.Name) is { } parameter
+            ? Text(parameter)
+            : Summary($"P:{property.DeclaringType.FullName}.{property.Name}");
 
     /// <summary>Compares a section of a page with what it should be; rewrites it on request.</summary>
     public static void CheckSection(string page, string name, string expected)
@@ -57,10 +65,13 @@ internal static partial class Documentation
         System.IO.File.ReadAllText(path).ReplaceLineEndings("\n").ShouldBe(expected, $"{page} is out of date; run the test with {Update}=1");
     }
 
+    private static string Text(XElement description) => Spaces().Replace(string.Concat(description.Nodes().Select(Markdown)), " ").Trim();
+
     private static string Markdown(XNode node) => node switch
     {
         XText text => text.Value,
         XElement { Name.LocalName: "c" } code => $"`{code.Value}`",
+        XElement { Name.LocalName: "paramref" } parameter => $"`{char.ToLowerInvariant(parameter.Attribute("name")!.Value[0])}{parameter.Attribute("name")!.Value[1..]}`",
         XElement { Name.LocalName: "see" } see => $"`{Referred(see.Attribute("cref")!.Value)}`",
         _ => throw new InvalidOperationException($"a summary holds {node}"),
     };

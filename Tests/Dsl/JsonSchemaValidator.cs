@@ -4,7 +4,7 @@ using System.Text.RegularExpressions;
 
 namespace PipelineDsl.Dsl.Tests;
 
-/// <summary>Checks a value against a JSON schema (draft 2020-12), for the keywords that the schema of recipes uses; any other keyword throws.</summary>
+/// <summary>Checks a value against a JSON schema (draft 2020-12), for the keywords that the schemas here use; any other keyword throws.</summary>
 internal static class JsonSchemaValidator
 {
     /// <summary>What is wrong with the value, each with the path to it; nothing when it is valid.</summary>
@@ -20,6 +20,7 @@ internal static class JsonSchemaValidator
         return keyword switch
         {
             "$schema" or "title" or "description" or "default" or "then" or "else" => [],
+            "$ref" => Problems(Referred(argument), value, path),
             "type" => Unless((argument as IEnumerable<JsonNode?> ?? [argument]).Any(kind => IsOf(kind!.GetValue<string>(), value))),
             "enum" => Unless(argument.AsArray().Any(choice => JsonNode.DeepEquals(Normal(choice), Normal(value)))),
             "pattern" => Unless(Text(value) is not { } text || Regex.IsMatch(text, Pattern(argument.GetValue<string>()), RegexOptions.ECMAScript)),
@@ -45,6 +46,10 @@ internal static class JsonSchemaValidator
 
         string[] Unless(bool valid) => valid ? [] : [$"{path} breaks '{keyword}'"];
     }
+
+    /// <summary>The part of the same schema that a pointer such as <c>#/properties/a</c> leads to.</summary>
+    private static JsonNode Referred(JsonNode pointer) => pointer.GetValue<string>().Split('/').Skip(1)
+        .Aggregate(pointer.Root, (part, name) => part[name] ?? throw new InvalidOperationException($"the schema has no '{pointer}'"));
 
     /// <summary>To .NET <c>$</c> also stands before a last line end, to JavaScript it does not.</summary>
     private static string Pattern(string pattern) => pattern.EndsWith('$') ? pattern[..^1] + @"(?![\s\S])" : pattern;

@@ -32,6 +32,11 @@ public sealed class ReferenceTests
         Documentation.CheckSection("reference.md", "train", Table(RecipeCatalog.Train, typeof(TrainAttribute)));
 
     [Fact]
+    public void Analyses_are_described_as_they_are() =>
+        Documentation.CheckSection("reference.md", "analyze", string.Concat(AnalysisCatalog.Analyses.Select(analysis =>
+            $"#### {analysis.Name}\n\n{Documentation.Summary("T:" + analysis.Type.FullName)}\n\nAttribute `{analysis.Type.Name}` on the model's class.\n\n{Table(analysis.Settings, analysis.Type)}\n")));
+
+    [Fact]
     public void Settings_of_evaluate_are_described_as_they_are() =>
         Documentation.CheckSection("reference.md", "evaluate", Table(RecipeCatalog.Evaluate, typeof(EvaluateAttribute)));
 

@@ -63,6 +63,29 @@ public sealed class EmissionTests
         recipe.ShouldBe(new Recipes.RecipeBinder(new Dictionary<string, Recipes.ParsedRecipe>(), false).Bind(Recipes.Parsing.RecipeParser.Parse(training, "tiny.recipe.yaml"), _ => { }));
     }
 
+    [Fact]
+    public void The_emitted_analyses_are_those_that_were_written()
+    {
+        string analysed = Models.Tiny.ReplaceLineEndings("\n") + "\nanalyze:\n  talkingHeads: { query: \"**.q_proj\", output: \"**.k_proj\", heads: 2, edit: 0.1.0 }\n  intruderDimensions: { base: weights/before.safetensors, remain: 0.5 }\n";
+        using var image = new MemoryStream();
+        var result = new GeneratorRun().Source("StoryLlama.cs", Models.Llama).Recipe("tiny.recipe.yaml", analysed).Run();
+        result.Diagnostics.ShouldBeEmpty();
+        result.Output.Emit(image).Success.ShouldBeTrue();
+        var recipe = ((Runtime.IModelPipeline)Activator.CreateInstance(System.Reflection.Assembly.Load(image.ToArray()).GetType("Stories.TinyPipeline")!)!).Recipe;
+        recipe.Analyze.Select(analysis => analysis.Analysis.GetType()).ShouldBe([typeof(IntruderDimensions), typeof(TalkingHeads)]);
+        recipe.ShouldBe(new Recipes.RecipeBinder(new Dictionary<string, Recipes.ParsedRecipe>(), false).Bind(Recipes.Parsing.RecipeParser.Parse(analysed, "tiny.recipe.yaml"), _ => { }));
+    }
+
+    [Fact]
+    public void An_analysis_in_an_attribute_is_read_with_its_places()
+    {
+        string source = Models.Mlp.Replace("[Calibrate(", "[IntruderDimensions(Remain = 0.5, TopK = 0), TalkingHeads(Query = \"nothing\", Output = \"**\", Heads = 2), Calibrate(", StringComparison.Ordinal);
+        var problems = new GeneratorRun().Source("Mlp.cs", source).Run().Diagnostics;
+        problems.Count.ShouldBe(2);
+        problems.ShouldContain(problem => problem.Contains("PDSL1004: 'topK' is 0", StringComparison.Ordinal));
+        problems.ShouldContain(problem => problem.Contains("PDSL1012: 'nothing' matches no member of the model", StringComparison.Ordinal));
+    }
+
     [Theory]
     [InlineData("Steps = 20, Momentum = 0.9", "'adamW' has no 'momentum'")]
     [InlineData("Steps = 20", "'train' has nothing to train")]

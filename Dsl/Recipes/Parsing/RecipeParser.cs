@@ -14,7 +14,7 @@ public sealed class RecipeParser
     private const int MaxMistakes = 100;
 
     /// <summary>The keys of a recipe.</summary>
-    internal static readonly string[] Keys = ["recipe", "version", "model", "weights", "tokenizer", "seed", "budget", "allocate", "calibrate", "train", "evaluate", "export", "extends", "steps"];
+    internal static readonly string[] Keys = ["recipe", "version", "model", "weights", "tokenizer", "seed", "budget", "allocate", "calibrate", "train", "analyze", "evaluate", "export", "extends", "steps"];
 
     private readonly List<RecipeDiagnostic> diagnostics = [];
     private readonly SourceSpan start;
@@ -114,6 +114,7 @@ public sealed class RecipeParser
             Seed = (long?)ReadSetting(reader, nameof(RecipeAttribute.Seed))?.Value,
             Calibrate = ReadCalibrate(reader),
             Train = ReadTrain(reader),
+            Analyze = ReadAnalyses(reader),
             Evaluate = ReadEvaluate(reader),
             Budget = ReadBudget(reader),
             Allocate = ReadSetting(reader, nameof(RecipeAttribute.Allocate)) is { } method ? new((AllocationMethod)method.Value, method.Span) : null,
@@ -216,6 +217,25 @@ public sealed class RecipeParser
 
         var settings = new TrainAttribute(entry.Data.Text);
         return RecipeCatalog.Bind(settings, entry.Reader.Settings(RecipeCatalog.Train, settings), entry.Span, entry.Data.Span, Report);
+    }
+
+    private EquatableArray<PlacedAnalysis>? ReadAnalyses(MappingReader recipe)
+    {
+        if (recipe.Find("analyze") is not { } node)
+        {
+            return null;
+        }
+
+        if (node is not YamlMapping mapping)
+        {
+            Report(DiagnosticIds.BrokenYaml, $"'analyze' is {node.Kind}; write what to look for, such as {{ intruderDimensions: {{ topK: 10 }} }}", node.Span);
+            return null;
+        }
+
+        var words = new WordReader(Report);
+        var found = new MappingReader(mapping, Report).Entries.Where(entry => !entry.Key.IsRefused)
+            .Select(entry => words.Read(entry.Key, entry.Value, "analysis", AnalysisCatalog.Analyses) is { } read ? new PlacedAnalysis((Analyze)read.Word, read.Given, entry.Key.Span) : null);
+        return new(found.OfType<PlacedAnalysis>().OrderBy(analysis => AnalysisCatalog.Of(analysis.Analysis).Name, StringComparer.Ordinal));
     }
 
     private Evaluation? ReadEvaluate(MappingReader recipe)

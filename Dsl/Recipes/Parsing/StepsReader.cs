@@ -61,32 +61,8 @@ internal sealed class StepsReader(Action<RecipeDiagnostic> report)
         return new(match.Text, new(steps), match.Span);
     }
 
-    private PlacedStep? ReadStep(YamlScalar name, YamlNode value)
-    {
-        if (StepCatalog.Find(name.Text) is not { } descriptor)
-        {
-            string hint = NearestName.Hint(name.Text, StepCatalog.Steps.Select(known => known.Name));
-            string choices = hint.Length > 0 ? hint : "; there are " + string.Join(", ", StepCatalog.Steps.Select(known => known.Name));
-            report(new(DiagnosticIds.UnknownMethod, Severity.Error, $"there is no step '{name.Text}'{choices}", name.Span));
-            return null;
-        }
-
-        var step = descriptor.Create();
-        if (value is YamlScalar { IsEmpty: true })
-        {
-            return new(step, default, name.Span);
-        }
-
-        if (value is not YamlMapping mapping)
-        {
-            Refuse(value, $"'{name.Text}' is", "write its settings as { name: value }");
-            return null;
-        }
-
-        var reader = new MappingReader(mapping, report);
-        reader.RefuseOthers($"'{name.Text}'", [.. descriptor.Settings.Select(setting => setting.Name)]);
-        return reader.Settings(descriptor.Settings, step) is { } given ? new(step, new(given), name.Span) : null;
-    }
+    private PlacedStep? ReadStep(YamlScalar name, YamlNode value) =>
+        new WordReader(report).Read(name, value, "step", StepCatalog.Steps) is { } read ? new((Step)read.Word, read.Given, name.Span) : null;
 
     private bool IsPattern(WrittenText match)
     {

@@ -57,6 +57,7 @@ public sealed class RecipeSchema
         "calibrate" => Data(typeof(CalibrateAttribute), RecipeCatalog.Calibrate),
         "train" => Data(typeof(TrainAttribute), RecipeCatalog.Train),
         "evaluate" => Data(typeof(EvaluateAttribute), RecipeCatalog.Evaluate),
+        "analyze" => new() { { "description", Summary(typeof(Recipe), nameof(Recipe.Analyze)) }, { "type", "object" }, { "additionalProperties", false }, { "properties", Words(AnalysisCatalog.Analyses) } },
         "export" => Export(RecipeCatalog.Recipe.First(setting => setting.Name == key)),
         "steps" => new() { { "description", Summary(typeof(Recipe), nameof(Recipe.Rules)) }, { "type", "array" }, { "items", Entry() } },
         _ => Setting(RecipeCatalog.Recipe.First(setting => setting.Name == key), typeof(RecipeAttribute)),
@@ -90,17 +91,7 @@ public sealed class RecipeSchema
         var match = Text(Summary(typeof(LayerPattern)));
         match.Add("pattern", LayerPattern.SegmentsPattern);
         var properties = new SchemaObject { { StepsReader.Match, match } };
-        foreach (var step in StepCatalog.Steps)
-        {
-            properties.Add(step.Name, new SchemaObject
-            {
-                { "description", Summary(step.Type) },
-                { "type", List("object", "null") },
-                { "additionalProperties", false },
-                { "properties", Settings(step.Settings, step.Type) },
-            });
-        }
-
+        properties.Add(Words(StepCatalog.Steps));
         return new()
         {
             { "type", "object" },
@@ -131,6 +122,23 @@ public sealed class RecipeSchema
     private static object[] List(params object[] items) => items;
 
     private static SchemaObject Has(string key) => new() { { "required", List(key) } };
+
+    private SchemaObject Words(IReadOnlyList<WordDescriptor> words)
+    {
+        var properties = new SchemaObject();
+        foreach (var word in words)
+        {
+            properties.Add(word.Name, new SchemaObject
+            {
+                { "description", Summary(word.Type) },
+                { "type", List("object", "null") },
+                { "additionalProperties", false },
+                { "properties", Settings(word.Settings, word.Type) },
+            });
+        }
+
+        return properties;
+    }
 
     private SchemaObject Settings(IReadOnlyList<SettingDescriptor> settings, Type owner)
     {

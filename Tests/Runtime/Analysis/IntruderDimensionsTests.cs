@@ -35,7 +35,7 @@ public sealed class IntruderDimensionsTests : IDisposable
     [MemberData(nameof(Sides))]
     public void A_weight_has_no_intruders_against_itself_or_a_multiple_of_itself(SingularSide side)
     {
-        var analysis = new IntruderDimensions { Side = side };
+        var analysis = new IntruderSearch(new() { Side = side });
         foreach (double factor in new[] { 1, 0.01, -3 })
         {
             foreach (var weight in new[] { baseWeight, baseWeight.mT })
@@ -61,7 +61,7 @@ public sealed class IntruderDimensionsTests : IDisposable
         double distance = double.PositiveInfinity;
         foreach (double strength in new[] { 1e2, 1e4, 1e6 })
         {
-            var found = new IntruderDimensions { TopK = 1 }.Compare(baseWeight, baseWeight + (strength * direction.mm(reading.mT)));
+            var found = new IntruderSearch(new() { TopK = 1 }).Compare(baseWeight, baseWeight + (strength * direction.mm(reading.mT)));
             double left = Math.Abs(found.MaxCosines[0] - (1 / Math.Sqrt(q)));
             left.ShouldBeLessThan(distance);
             distance = left;
@@ -79,7 +79,7 @@ public sealed class IntruderDimensionsTests : IDisposable
     public void Scaling_one_singular_value_makes_no_intruder(int index, double strength)
     {
         var (u0, _, vt0) = linalg.svd(baseWeight, fullMatrices: false);
-        var found = new IntruderDimensions().Compare(baseWeight, baseWeight + (strength * u0.narrow(1, index, 1).mm(vt0.narrow(0, index, 1))));
+        var found = new IntruderSearch(new()).Compare(baseWeight, baseWeight + (strength * u0.narrow(1, index, 1).mm(vt0.narrow(0, index, 1))));
         found.CountAt(0.9, 24).ShouldBe(0);
     }
 
@@ -87,7 +87,7 @@ public sealed class IntruderDimensionsTests : IDisposable
     [MemberData(nameof(Sides))]
     public void Counts_never_fall_with_the_threshold_or_the_number_of_directions(SingularSide side)
     {
-        var found = new IntruderDimensions { Side = side }.Compare(baseWeight, tuned);
+        var found = new IntruderSearch(new() { Side = side }).Compare(baseWeight, tuned);
         double[] thresholds = [.. Enumerable.Range(1, 99).Select(i => i / 100.0)];
         for (int topK = 1; topK <= 24; topK++)
         {
@@ -108,7 +108,7 @@ public sealed class IntruderDimensionsTests : IDisposable
         var q = linalg.qr(Gaussian(24, 24)).Q;
         foreach (int window in new[] { 1, 3 })
         {
-            var analysis = new IntruderDimensions { Side = side, Window = window };
+            var analysis = new IntruderSearch(new() { Side = side, Window = window });
             using var expected = tensor(analysis.Compare(baseWeight, tuned).MaxCosines.ToArray());
             analysis.Compare(p.mm(baseWeight).mm(q), p.mm(tuned).mm(q)).MaxCosines.ToArray().ShouldBeNear(expected, 1e-10);
         }
@@ -119,8 +119,8 @@ public sealed class IntruderDimensionsTests : IDisposable
     public void The_right_side_is_the_left_side_of_the_transposed_weights(SingularSide side)
     {
         var other = side == SingularSide.Left ? SingularSide.Right : SingularSide.Left;
-        var found = new IntruderDimensions { Side = side, Epsilon = 0.7 }.Compare(baseWeight, tuned);
-        var mirrored = new IntruderDimensions { Side = other, Epsilon = 0.7 }.Compare(baseWeight.mT, tuned.mT);
+        var found = new IntruderSearch(new() { Side = side, Threshold = 0.7 }).Compare(baseWeight, tuned);
+        var mirrored = new IntruderSearch(new() { Side = other, Threshold = 0.7 }).Compare(baseWeight.mT, tuned.mT);
         using var expected = tensor(found.MaxCosines.ToArray());
         mirrored.MaxCosines.ToArray().ShouldBeNear(expected, 1e-10);
         var mitigation = new IntruderMitigation { Lambda = 0.3 };
@@ -182,7 +182,7 @@ public sealed class IntruderDimensionsTests : IDisposable
     [Fact]
     public void Signs_of_singular_vectors_change_nothing()
     {
-        var analysis = new IntruderDimensions { Epsilon = 0.7 };
+        var analysis = new IntruderSearch(new() { Threshold = 0.7 });
         var plain = analysis.Decompose(baseWeight);
         var signs = where(arange(24) % 2 == 0, 1.0, -1.0).to(float64);
         var found = analysis.Compare(baseWeight, tuned, plain);
@@ -196,9 +196,9 @@ public sealed class IntruderDimensionsTests : IDisposable
     [Fact]
     public void Base_vectors_can_be_kept_for_several_tuned_weights()
     {
-        var analysis = new IntruderDimensions();
+        var analysis = new IntruderSearch(new());
         analysis.Compare(baseWeight, tuned, analysis.Decompose(baseWeight)).MaxCosines.ShouldBe(analysis.Compare(baseWeight, tuned).MaxCosines);
-        var other = new IntruderDimensions { Side = SingularSide.Right }.Decompose(baseWeight);
+        var other = new IntruderSearch(new() { Side = SingularSide.Right }).Decompose(baseWeight);
         Should.Throw<ArgumentException>(() => analysis.Compare(baseWeight, tuned, other)).Message.ShouldContain("side");
     }
 
@@ -219,7 +219,7 @@ public sealed class IntruderDimensionsTests : IDisposable
     public void A_layer_without_intruders_is_copied()
     {
         var half = baseWeight.to(float16);
-        var found = new IntruderDimensions().Compare(half, half * 2);
+        var found = new IntruderSearch(new()).Compare(half, half * 2);
         found.Count.ShouldBe(0);
         found.EnergyShare.ShouldBe(0);
         var mitigation = new IntruderMitigation { Lambda = 0 };
@@ -241,26 +241,26 @@ public sealed class IntruderDimensionsTests : IDisposable
         var weight = (u * values).mm(v.mT);
         var tilted = (rotated * values).mm(kept.mT);
         Compare.Norm(weight - tilted).ShouldBeLessThan(1e-7);
-        new IntruderDimensions { TopK = 4, Epsilon = 0.9 }.Compare(weight, tilted).Count.ShouldBeGreaterThan(0);
-        new IntruderDimensions { TopK = 4, Epsilon = 0.9, Window = 4 }.Compare(weight, tilted).MaxCosines.Take(4).ShouldAllBe(cosine => cosine > 0.999);
+        new IntruderSearch(new() { TopK = 4, Threshold = 0.9 }).Compare(weight, tilted).Count.ShouldBeGreaterThan(0);
+        new IntruderSearch(new() { TopK = 4, Threshold = 0.9, Window = 4 }).Compare(weight, tilted).MaxCosines.Take(4).ShouldAllBe(cosine => cosine > 0.999);
     }
 
     [Fact]
     public void Directions_without_a_singular_value_are_no_intruders()
     {
         var thin = Gaussian(40, 3).mm(Gaussian(3, 24));
-        var found = new IntruderDimensions().Compare(baseWeight, thin);
+        var found = new IntruderSearch(new()).Compare(baseWeight, thin);
         found.NumericalRank.ShouldBe(3);
         found.CountAt(0.999, 24).ShouldBe(3);
-        var nothing = new IntruderDimensions().Compare(zeros_like(baseWeight), baseWeight);
+        var nothing = new IntruderSearch(new()).Compare(zeros_like(baseWeight), baseWeight);
         nothing.RelativeUpdate.ShouldBe(double.PositiveInfinity);
-        new IntruderDimensions().Compare(baseWeight, zeros_like(baseWeight)).Count.ShouldBe(0);
+        new IntruderSearch(new()).Compare(baseWeight, zeros_like(baseWeight)).Count.ShouldBe(0);
     }
 
     [Fact]
     public void A_report_sums_over_the_layers()
     {
-        var report = new IntruderReport([("a", Intruding(SingularSide.Left)), ("b", new IntruderDimensions().Compare(baseWeight, baseWeight))]);
+        var report = new IntruderReport([("a", Intruding(SingularSide.Left)), ("b", new IntruderSearch(new()).Compare(baseWeight, baseWeight))]);
         report.Count.ShouldBe(report.Layers[0].Findings.Count);
         report.Counts.Count.ShouldBe(15);
         report.Counts.ShouldAllBe(entry => entry.Count == report.Layers[0].Findings.CountAt(entry.Epsilon, entry.TopK));
@@ -280,10 +280,10 @@ public sealed class IntruderDimensionsTests : IDisposable
     [Fact]
     public void Impossible_settings_and_weights_are_refused()
     {
-        Should.Throw<InvalidOperationException>(() => new IntruderDimensions { Epsilon = 1 }.Compare(baseWeight, tuned)).Message.ShouldContain("epsilon");
-        Should.Throw<InvalidOperationException>(() => new IntruderDimensions { TopK = 0 }.Compare(baseWeight, tuned)).Message.ShouldContain("top_k");
-        Should.Throw<ArgumentException>(() => new IntruderDimensions().Compare(baseWeight, tuned.mT)).Message.ShouldContain("one shape");
-        Should.Throw<InvalidOperationException>(() => new IntruderDimensions().Compare(baseWeight, tuned / 0)).Message.ShouldContain("tuned");
+        Should.Throw<InvalidOperationException>(() => new IntruderSearch(new() { Threshold = 1 }).Compare(baseWeight, tuned)).Message.ShouldContain("threshold");
+        Should.Throw<InvalidOperationException>(() => new IntruderSearch(new() { TopK = 0 }).Compare(baseWeight, tuned)).Message.ShouldContain("topK");
+        Should.Throw<ArgumentException>(() => new IntruderSearch(new()).Compare(baseWeight, tuned.mT)).Message.ShouldContain("one shape");
+        Should.Throw<InvalidOperationException>(() => new IntruderSearch(new()).Compare(baseWeight, tuned / 0)).Message.ShouldContain("tuned");
         var found = Intruding(SingularSide.Left);
         Should.Throw<InvalidOperationException>(() => new IntruderMitigation { Lambda = -1 }.Apply(tuned, found)).Message.ShouldContain("lambda");
         Should.Throw<ArgumentException>(() => new IntruderMitigation().ApplyInRank(baseWeight, adapter, 0, found)).Message.ShouldContain("scaling");
@@ -292,7 +292,7 @@ public sealed class IntruderDimensionsTests : IDisposable
     /// <summary>Findings with some intruders and some that are none.</summary>
     private IntruderFindings Intruding(SingularSide side)
     {
-        var found = new IntruderDimensions { Side = side, Epsilon = 0.7 }.Compare(baseWeight, tuned);
+        var found = new IntruderSearch(new() { Side = side, Threshold = 0.7 }).Compare(baseWeight, tuned);
         found.Count.ShouldBeInRange(1, 9);
         return found;
     }

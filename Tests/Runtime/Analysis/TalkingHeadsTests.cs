@@ -28,7 +28,7 @@ public sealed class TalkingHeadsTests : IDisposable
     [MemberData(nameof(Types))]
     public void Scores_equal_those_of_the_dense_products(CompositionType type)
     {
-        var edges = new TalkingHeads { Types = [type] }.Analyze(heads, "random").Edges;
+        var edges = new ChannelSearch(new()) { Types = [type] }.Analyze(heads, "random").Edges;
         edges.Count.ShouldBe(3 * 4);
         foreach (var edge in edges)
         {
@@ -61,7 +61,7 @@ public sealed class TalkingHeadsTests : IDisposable
     [Fact]
     public void Scores_do_not_depend_on_scale_on_a_rotation_of_the_residual_stream_or_on_the_gauge_of_values()
     {
-        var expected = new TalkingHeads().Analyze(heads, "random").Edges;
+        var expected = new ChannelSearch(new()).Analyze(heads, "random").Edges;
         var rotation = linalg.qr(Gaussian(D, D)).Q;
         var gauge = Gaussian(Width, Width);
         foreach (var changed in new[]
@@ -71,7 +71,7 @@ public sealed class TalkingHeadsTests : IDisposable
             heads.Select(head => head with { Value = head.Value.mm(gauge), Output = linalg.solve(gauge, head.Output) }),
         })
         {
-            var edges = new TalkingHeads().Analyze([.. changed], "changed").Edges;
+            var edges = new ChannelSearch(new()).Analyze([.. changed], "changed").Edges;
             foreach (var (edge, before) in edges.Zip(expected))
             {
                 edge.Score.ShouldBeNear(before.Score, 1e-10);
@@ -126,7 +126,7 @@ public sealed class TalkingHeadsTests : IDisposable
             _ => reader with { Value = Reading(reader.Value) },
         };
 
-        var report = new TalkingHeads().Analyze(many, "planted");
+        var report = new ChannelSearch(new()).Analyze(many, "planted");
         var channel = report.Channels.ShouldHaveSingleItem();
         (channel.Writer, channel.Reader, channel.Type).ShouldBe((writer.Index, reader.Index, type));
         channel.Components.ShouldBe([0]);
@@ -143,7 +143,7 @@ public sealed class TalkingHeadsTests : IDisposable
             _ => many[9].OvCircuit(),
         });
         pairs.argmax().item<long>().ShouldBe(0);
-        var top = new TalkingHeads { Top = 2, Components = 1 }.Analyze(many, "planted");
+        var top = new ChannelSearch(new() { Top = 2, Components = 1 }).Analyze(many, "planted");
         top.Channels.Count(other => other.Type == type).ShouldBe(2);
         top.Channels.First(other => other.Type == type).Writer.ShouldBe(channel.Writer);
         top.Edges.ShouldAllBe(other => other.Components.Count == 1);
@@ -154,7 +154,7 @@ public sealed class TalkingHeadsTests : IDisposable
     public void Random_heads_have_scores_about_the_baseline()
     {
         var random = Enumerable.Range(0, 2).SelectMany(layer => Enumerable.Range(0, 2).Select(head => Head(layer, head, 512, 64))).ToList();
-        var report = new TalkingHeads().Analyze(random, "random");
+        var report = new ChannelSearch(new()).Analyze(random, "random");
         report.Baseline.ShouldBe(1 / Math.Sqrt(512), 1e-15);
         report.Edges.Average(edge => edge.Score).ShouldBe(report.Baseline, 0.1 * report.Baseline);
         report.Channels.Count.ShouldBeLessThan(5);
@@ -254,8 +254,8 @@ public sealed class TalkingHeadsTests : IDisposable
         read.Query.mm(read.Key.mT).ShouldBeNear(Dense(qk) + (2 * Part(qk, 1)), 1e-11);
         Should.Throw<InvalidOperationException>(() => folded.FoldNorm(gain, centred)).Message.ShouldContain("already");
         Should.Throw<InvalidOperationException>(() => HeadEdit.ScaleReader(head.FoldNorm(gain * 0, centred: false), 0, 0)).Message.ShouldContain("gain of zero");
-        Should.Throw<ArgumentException>(() => new TalkingHeads().Analyze([folded, heads[4]], "mixed")).Message.ShouldContain("norm");
-        new TalkingHeads().Analyze([folded, heads[4].FoldNorm(gain, centred)], "folded").NormFolded.ShouldBeTrue();
+        Should.Throw<ArgumentException>(() => new ChannelSearch(new()).Analyze([folded, heads[4]], "mixed")).Message.ShouldContain("norm");
+        new ChannelSearch(new()).Analyze([folded, heads[4].FoldNorm(gain, centred)], "folded").NormFolded.ShouldBeTrue();
     }
 
     [Fact]
@@ -309,7 +309,7 @@ public sealed class TalkingHeadsTests : IDisposable
         };
         plain.OvCircuit().Clusters(1e-3).Select(cluster => cluster.Count).ShouldBe([2, 1, 1]);
         Circuit.Of(zeros(D, Width), zeros(D, Width)).Clusters(1e-3).ShouldBeEmpty();
-        var analysis = new TalkingHeads { Top = 3, Types = [CompositionType.Query] };
+        var analysis = new ChannelSearch(new() { Top = 3 }) { Types = [CompositionType.Query] };
         var expected = analysis.Analyze([plain, heads[4]], "plain").Channels.Single(channel => channel.Components.Count == 2);
         var found = analysis.Analyze([mixed, heads[4]], "mixed").Channels.Single(channel => channel.Components.Count == 2);
         found.Score.ShouldBeNear(expected.Score, 1e-10);
@@ -319,13 +319,13 @@ public sealed class TalkingHeadsTests : IDisposable
     public void A_head_that_writes_nothing_has_no_channel_and_no_score()
     {
         var silent = heads[0] with { Output = zeros_like(heads[0].Output) };
-        var report = new TalkingHeads { Top = 100, LayerPairs = [(0, 1)] }.Analyze([silent, heads[2], heads[4]], "silent");
+        var report = new ChannelSearch(new() { Top = 100 }) { LayerPairs = [(0, 1)] }.Analyze([silent, heads[2], heads[4]], "silent");
         report.Edges.Count.ShouldBe(3);
         report.Edges.ShouldAllBe(edge => edge.Score == 0 && edge.ZScore == 0 && edge.TopShare == 0);
         report.Channels.ShouldBeEmpty();
         Should.Throw<KeyNotFoundException>(() => report.Edge(new(0, 0), new(2, 0), CompositionType.Query)).Message.ShouldContain("2.0");
-        Should.Throw<ArgumentException>(() => new TalkingHeads().Analyze([heads[0], heads[1]], "one layer")).Message.ShouldContain("no pair");
-        Should.Throw<InvalidOperationException>(() => new TalkingHeads { Components = 0 }.Analyze(heads, "none")).Message.ShouldContain("component");
+        Should.Throw<ArgumentException>(() => new ChannelSearch(new()).Analyze([heads[0], heads[1]], "one layer")).Message.ShouldContain("no pair");
+        Should.Throw<InvalidOperationException>(() => new ChannelSearch(new() { Components = -1 }).Analyze(heads, "none")).Message.ShouldContain("component");
     }
 
     [Fact]

@@ -15,7 +15,8 @@ public sealed class IntruderDimensionsGoldenTests : IDisposable
 
     private readonly DisposeScope scope = NewDisposeScope();
     private readonly GoldenFile golden = GoldenFile.Open("intruder-dimensions");
-    private readonly IntruderDimensions analysis;
+    private readonly IntruderDimensions settings;
+    private readonly IntruderSearch analysis;
     private readonly IntruderMitigation mitigation;
     private readonly double scaling;
     private readonly FactorPair adapter;
@@ -24,7 +25,8 @@ public sealed class IntruderDimensionsGoldenTests : IDisposable
 
     public IntruderDimensionsGoldenTests()
     {
-        analysis = new() { TopK = golden.Integer("top_k"), Epsilon = golden.Number("epsilon") };
+        settings = new() { TopK = golden.Integer("top_k"), Threshold = golden.Number("epsilon") };
+        analysis = new(settings);
         mitigation = new() { Lambda = golden.Number("mitigation_lambda") };
         scaling = golden.Number("scaling");
         adapter = new(golden["in.lora_B"], golden["in.lora_A"]);
@@ -41,7 +43,7 @@ public sealed class IntruderDimensionsGoldenTests : IDisposable
         left.MaxCosines.ToArray().ShouldBeNear(golden["out.max_cos"], 1e-9);
         left.BaseSingularValues.ToArray().ShouldBeNear(golden["out.singular_values_base"], 1e-12);
         left.SingularValues.ToArray().ShouldBeNear(golden["out.singular_values_tuned"], 1e-12);
-        (analysis with { Side = SingularSide.Right }).Compare(baseWeight, tuned).MaxCosines.ToArray().ShouldBeNear(golden["out.max_cos_right"], 1e-9);
+        new IntruderSearch(new() { TopK = settings.TopK, Threshold = settings.Threshold, Side = SingularSide.Right }).Compare(baseWeight, tuned).MaxCosines.ToArray().ShouldBeNear(golden["out.max_cos_right"], 1e-9);
     }
 
     [Fact]
@@ -56,7 +58,7 @@ public sealed class IntruderDimensionsGoldenTests : IDisposable
         foreach (string name in counts)
         {
             double epsilon = double.Parse(name[CountName.Length..], CultureInfo.InvariantCulture);
-            found.CountAt(epsilon, analysis.TopK).ShouldBe((int)golden.Scalar(name), name);
+            found.CountAt(epsilon, settings.TopK).ShouldBe((int)golden.Scalar(name), name);
         }
     }
 

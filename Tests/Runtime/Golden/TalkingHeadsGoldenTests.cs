@@ -34,7 +34,7 @@ public sealed partial class TalkingHeadsGoldenTests : IDisposable
 
         writer = heads.Single(head => head.Index == Index("edit_head"));
         reader = heads.Single(head => head.Index == Index("reader_head"));
-        report = new TalkingHeads().Analyze(heads, "golden");
+        report = new ChannelSearch(new()).Analyze(heads, "golden");
     }
 
     public void Dispose() => scope.Dispose();

@@ -5,22 +5,9 @@ namespace PipelineDsl.Runtime.Tests.Report;
 
 public sealed class BudgetTextTests
 {
-    private static readonly AllocationRecord Allocation = new("200 KB", "predicted", 204_800, 204_512, 101_376, 0.0312, null, 0.0331, "Loss gained by each plan: 3 bits 0.0902; round 1 0.0331.",
-    [
-        new("model.layers.0.mlp.up_proj", "quantize { bits: 3, groupSize: 32 }", 4_816, 0.0123, "0.0123 of the calibration loss gained; 0.0311 of the energy in its metric given up")
-        {
-            Chosen = new("3 bits", 4_816, 0.0119),
-            Cheaper = new("2 bits", 3_440, 0.0834),
-            Dearer = new("4 bits", 6_192, 0.0024),
-        },
-        new("model.layers.0.self_attn.q_proj", "decompose { rank: 12 } | quantize { bits: 8, groupSize: 32 }", 1_632, 0.0189, "0.0189 of the calibration loss gained; 0.1204 of the energy in its metric given up")
-        {
-            Chosen = new("rank 12, 8 bits", 1_632, 0.0201),
-            Dearer = new("rank 16, 8 bits", 2_176, 0.0144),
-        },
-    ]);
+    private static readonly AllocationRecord Allocation = ExampleBuild.Allocation;
 
-    private static readonly Manifest Example = ExampleBuild.Manifest with { Allocation = Allocation };
+    private static readonly Manifest Example = ExampleBuild.Variant("budget");
 
     [Fact]
     public void The_report_tells_why_each_layer_got_what_it_got()

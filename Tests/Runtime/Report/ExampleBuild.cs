@@ -38,26 +38,78 @@ internal static class ExampleBuild
         Bytes = new(Layers().Sum(layer => layer.BytesBefore) + (11 * 256), Layers().Sum(layer => layer.BytesAfter) + (11 * 256)),
         Quality = new("perplexity", 12.3061, 12.5757, 0.0219, 0.05),
         Layers = [.. Layers()],
-        Kept = [.. Enumerable.Range(0, 5).SelectMany(i => new[] { $"model.layers.{i}.input_layernorm.weight", $"model.layers.{i}.post_attention_layernorm.weight" })
-            .Append("model.norm.weight").Select(name => new TensorRecord(name, [64], 256))],
+        Kept = [.. Enumerable.Range(0, 5).SelectMany(Norms), new("model.norm.weight", [64], 256)],
         Warnings = ["The calibration text has 41 000 tokens; 64 sequences of 256 repeat some of them."],
+    };
+
+    public static AllocationRecord Allocation { get; } = new("200 KB", "predicted", 204_800, 204_512, 101_376, 0.0312, null, 0.0331, "Loss gained by each plan: 3 bits 0.0902; round 1 0.0331.",
+    [
+        new("model.layers.0.mlp.up_proj", "quantize { bits: 3, groupSize: 32 }", 4_816, 0.0123, "0.0123 of the calibration loss gained; 0.0311 of the energy in its metric given up")
+        {
+            Chosen = new("3 bits", 4_816, 0.0119),
+            Cheaper = new("2 bits", 3_440, 0.0834),
+            Dearer = new("4 bits", 6_192, 0.0024),
+        },
+        new("model.layers.0.self_attn.q_proj", "decompose { rank: 12 } | quantize { bits: 8, groupSize: 32 }", 1_632, 0.0189, "0.0189 of the calibration loss gained; 0.1204 of the energy in its metric given up")
+        {
+            Chosen = new("rank 12, 8 bits", 1_632, 0.0201),
+            Dearer = new("rank 16, 8 bits", 2_176, 0.0144),
+        },
+    ]);
+
+    public static TheoryData<string> Variants => ["compression", "budget", "training", "exports", "sizes", "nothing", "no quality", "failed", "large"];
+
+    /// <summary>A build of another kind.</summary>
+    public static Manifest Variant(string name) => name switch
+    {
+        "compression" => Manifest,
+        "budget" => Manifest with { Allocation = Allocation },
+        "training" => Manifest with { Training = Training },
+        "exports" => Manifest with
+        {
+            Exports = [new("gguf", [new("export/gguf/model.gguf", Digest(7), 412_000)], ["model.layers.0.mlp.up_proj"], [new("lm_head", "its rows are no multiple of 32")], ["no tokenizer is written"])],
+        },
+        "sizes" => Manifest with { Elastic = ElasticRecord.Of([new("lm_head", 3, 4_608)], [0, 0], Manifest.Bytes.After) },
+        "nothing" => Manifest with { Layers = [], Kept = [], Bytes = new(0, 0), Warnings = [] },
+        "no quality" => Manifest with { Quality = null },
+        "failed" => Manifest with { Quality = Manifest.Quality! with { After = 13.2291, Regression = 0.075 } },
+        "large" => Manifest with { Layers = [.. Layers(blocks: 72, width: 16)], Kept = [.. Enumerable.Range(0, 72).SelectMany(Norms)] },
+        _ => throw new ArgumentOutOfRangeException(nameof(name), name, "no such build"),
+    };
+
+    private static TrainingRecord Training { get; } = new()
+    {
+        Optimizer = "adamW",
+        LearningRate = 3e-3,
+        TrainedParameters = 40_960,
+        ModelParameters = 264_448,
+        Steps = 300,
+        PlannedSteps = 600,
+        Tokens = 1_228_800,
+        KeptStep = 200,
+        Losses = [.. Enumerable.Range(1, 30).Select(i => new LossPoint(10 * i, 1 + Math.Exp(-0.1 * i)))],
+        Validation = [new(0, 2.01), new(100, 1.41), new(200, 1.29), new(300, 1.33)],
+        Adapter = new("LORA", 8, 163_840, [new("adapter/adapter_model.safetensors", Digest(8), 165_000), new("adapter/adapter_config.json", Digest(9), 612)], new(StringComparer.Ordinal) { ["lm_head"] = 0.013 }),
     };
 
     public static LayerRecord Layer(string path, params double[] spectrum) => Layer(path, "linear", 64, 64, 24, 0.1, spectrum, "decompose { keepRatio: 0, orientation: context, rank: 24 }");
 
-    private static IEnumerable<LayerRecord> Layers()
+    private static IEnumerable<TensorRecord> Norms(int block) =>
+        new[] { $"model.layers.{block}.input_layernorm.weight", $"model.layers.{block}.post_attention_layernorm.weight" }.Select(name => new TensorRecord(name, [64], 256));
+
+    private static IEnumerable<LayerRecord> Layers(int blocks = 5, int width = 1)
     {
         yield return Embedding("model.embed_tokens", 0.142);
-        for (int block = 0; block < 5; block++)
+        for (int block = 0; block < blocks; block++)
         {
-            foreach (var (name, rows, columns) in Projections)
+            foreach (var (name, rows, columns) in Projections.Select(layer => (layer.Name, layer.Rows * width, layer.Columns * width)))
             {
                 string path = $"model.layers.{block}.{name}";
-                double noise = 1 + (0.5 * Math.Sin((block * 7) + rows + (name.Length * 3)));
+                double noise = 1 + (0.5 * Math.Sin((block * 7) + (rows / width) + (name.Length * 3)));
                 yield return name.StartsWith("mlp", StringComparison.Ordinal)
                     ? Layer(path, "linear", rows, columns, null, 0.031 * noise, [], "quantize { bits: 4, groupSize: 32 }")
-                    : Layer(path, "linear", rows, columns, rows == 64 ? 20 : 16, 0.16 * noise, Spectrum((int)Math.Min(rows, columns), 0.1 / noise),
-                        $"decompose {{ keepRatio: 0, orientation: context, rank: {(rows == 64 ? 20 : 16)} }}", "quantize { bits: 8, groupSize: 0 }");
+                    : Layer(path, "linear", rows, columns, rows == 64 * width ? 20 : 16, 0.16 * noise, Spectrum((int)Math.Min(rows, columns), 0.1 / noise),
+                        $"decompose {{ keepRatio: 0, orientation: context, rank: {(rows == 64 * width ? 20 : 16)} }}", "quantize { bits: 8, groupSize: 0 }");
             }
         }
 

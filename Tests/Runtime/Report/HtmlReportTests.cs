@@ -109,7 +109,7 @@ public sealed partial class HtmlReportTests
     [Fact]
     public void Model_without_layers_still_gets_a_page()
     {
-        var manifest = Example with { Layers = [], Kept = [], Bytes = new(0, 0), Warnings = [] };
+        var manifest = ExampleBuild.Variant("nothing");
         Page(manifest).Descendants("section").Attributes("id").Select(id => id.Value).ShouldBe(["time", "provenance"]);
     }
 

@@ -6,25 +6,14 @@ namespace PipelineDsl.Runtime.Analysis;
 /// Which attention heads write into subspaces that later heads read, down to single singular components, from the weights alone (Talking Heads, arXiv:2406.09519; composition scores: A Mathematical
 /// Framework for Transformer Circuits, 2021).
 /// </summary>
-public sealed record TalkingHeads
+/// <param name="settings">What is kept and what stands out.</param>
+public sealed class ChannelSearch(TalkingHeads settings)
 {
     /// <summary>The inputs of the later heads that are looked at.</summary>
     public IReadOnlyList<CompositionType> Types { get; init; } = Enum.GetValues<CompositionType>();
 
     /// <summary>The pairs of an earlier and a later layer; null for all.</summary>
     public IReadOnlyList<(int Earlier, int Later)>? LayerPairs { get; init; }
-
-    /// <summary>How many components of a pair of heads, those read best, the report keeps; null for all.</summary>
-    public int? Components { get; init; }
-
-    /// <summary>Standard deviations above the mean at which a component is a channel.</summary>
-    public double ZThreshold { get; init; } = 4;
-
-    /// <summary>How many components of each type are channels, those read best, instead of those beyond <see cref="ZThreshold"/>; null for the threshold.</summary>
-    public int? Top { get; init; }
-
-    /// <summary>Components whose singular values differ by at most this share are judged together.</summary>
-    public double ClusterTolerance { get; init; } = 1e-3;
 
     /// <summary>Scores all pairs of heads.</summary>
     /// <param name="heads">The heads of all layers, in any order; all with their norms folded in, which is usual, or none.</param>
@@ -33,9 +22,9 @@ public sealed record TalkingHeads
     /// <exception cref="InvalidOperationException">A setting is out of range, or a weight holds NaN or infinity.</exception>
     public TalkingHeadsReport Analyze(IReadOnlyList<AttentionHead> heads, string weights)
     {
-        if (Types.Count == 0 || Components is < 1 || Top is < 1 || ClusterTolerance is not (>= 0 and < 1))
+        if (Types.Count == 0 || settings.Components < 0 || settings.Top < 0 || settings.ClusterTolerance is not (>= 0 and < 1))
         {
-            throw new InvalidOperationException("at least one type, one component and one channel are needed, and a cluster tolerance from 0 to below 1");
+            throw new InvalidOperationException("at least one type is needed, no negative number of components or channels, and a cluster tolerance from 0 to below 1");
         }
 
         if (heads.Select(head => head.Fold is null).Distinct().Count() > 1)
@@ -63,7 +52,7 @@ public sealed record TalkingHeads
             foreach (var ((writer, ov, reader, scores), whole) in scored.Zip(wholes))
             {
                 edges.Add(Edge(writer, reader, type, ov, scores, (whole, acrossPairs.ZScore(whole)), acrossComponents));
-                candidates.AddRange(ov.Clusters(ClusterTolerance).Select(cluster =>
+                candidates.AddRange(ov.Clusters(settings.ClusterTolerance).Select(cluster =>
                 {
                     double score = Math.Sqrt(cluster.Average(i => scores[i] * scores[i]));
                     return new HeadChannel(writer, reader, type, cluster, score, acrossComponents.ZScore(score));
@@ -71,7 +60,7 @@ public sealed record TalkingHeads
             }
 
             var ordered = candidates.OrderByDescending(channel => channel.Score);
-            channels.AddRange(Top is { } top ? ordered.Take(top) : ordered.TakeWhile(channel => channel.ZScore >= ZThreshold));
+            channels.AddRange(settings.Top > 0 ? ordered.Take(settings.Top) : ordered.TakeWhile(channel => channel.ZScore >= settings.ZThreshold));
         }
 
         return new TalkingHeadsReport(weights, heads[0].Fold is not null, 1 / Math.Sqrt(heads[0].Query.shape[0]), edges, channels);
@@ -90,7 +79,7 @@ public sealed record TalkingHeads
         HeadIndex writer, HeadIndex reader, CompositionType type, Circuit ov, double[] scores, (double Score, double ZScore) whole, Distribution acrossComponents)
     {
         var kept = scores.Select((score, i) => new ComponentScore(i, ov.Values[i], score, acrossComponents.ZScore(score)))
-            .OrderByDescending(component => component.Score).Take(Components ?? scores.Length).OrderBy(component => component.Component);
+            .OrderByDescending(component => component.Score).Take(settings.Components > 0 ? settings.Components : scores.Length).OrderBy(component => component.Component);
         double[] squares = [.. scores.Select(score => score * score).OrderDescending()];
         double sum = squares.Sum();
         double Share(int count) => sum > 0 ? squares.Take(count).Sum() / sum : 0;

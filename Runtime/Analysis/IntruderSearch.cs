@@ -5,36 +5,14 @@ using static TorchSharp.torch;
 
 namespace PipelineDsl.Runtime.Analysis;
 
-/// <summary>Which singular vectors are compared.</summary>
-public enum SingularSide
-{
-    /// <summary>Those of the output side of a weight [out, in], as in the paper.</summary>
-    Left,
-
-    /// <summary>Those of the input side.</summary>
-    Right,
-}
-
 /// <summary>
 /// Leading singular directions of a tuned weight that no single singular direction of the weight before tuning resembles: a predictor of forgetting that needs no data
 /// (LoRA vs Full Fine-tuning: An Illusion of Equivalence, arXiv:2410.21228).
 /// </summary>
 /// <remarks>Weights are [out, in]; those that are stored [in, out] (Conv1D of GPT-2) are transposed first.</remarks>
-public sealed record IntruderDimensions
+/// <param name="settings">What is tested and what counts as new.</param>
+public sealed class IntruderSearch(IntruderDimensions settings)
 {
-    /// <summary>How many leading directions of the tuned weight are tested.</summary>
-    public int TopK { get; init; } = 10;
-
-    /// <summary>A direction whose largest cosine with a base direction is below this is an intruder; 0 to 1, both excluded.</summary>
-    public double Epsilon { get; init; } = 0.5;
-
-    /// <summary>Which singular vectors are compared.</summary>
-    public SingularSide Side { get; init; } = SingularSide.Left;
-
-    /// <summary>How many neighbouring base vectors are compared with at once, by the norm of the projection on their span; 1 is the paper's cosine.</summary>
-    /// <remarks>Base vectors of nearly equal singular values rotate freely into each other, so that in the bulk of a spectrum the single cosine drops for harmless directions.</remarks>
-    public int Window { get; init; } = 1;
-
     /// <summary>The singular vectors of the base weight on the compared side: to be kept where several tuned weights are compared with one base.</summary>
     /// <param name="baseWeight">W0 [m, n], floating point.</param>
     /// <returns>In the caller's dispose scope.</returns>
@@ -74,11 +52,11 @@ public sealed record IntruderDimensions
         double[] cosines = Cosines(known.Vectors, found.Vectors);
         double rounding = LeftSvd.RouteFor(after.shape[0], after.shape[1]) == SvdRoute.Exact ? Projection.ZeroTolerance : Math.Sqrt(Projection.ZeroTolerance);
         int rank = found.Values.Count(value => value > rounding * found.Values[0]);
-        int[] intruders = [.. Enumerable.Range(0, Math.Min(TopK, rank)).Where(j => cosines[j] < Epsilon)];
+        int[] intruders = [.. Enumerable.Range(0, Math.Min(settings.TopK, rank)).Where(j => cosines[j] < settings.Threshold)];
         var directions = found.Vectors.index_select(1, tensor(intruders, dtype: int64, device: tuned.device));
         return new IntruderFindings
         {
-            Settings = this,
+            Settings = settings,
             BaseSingularValues = known.Values,
             SingularValues = found.Values,
             MaxCosines = cosines,
@@ -94,7 +72,7 @@ public sealed record IntruderDimensions
     {
         MatrixChecks.RequireFinite(weight, name);
         var exact = weight.detach().to(float64);
-        return Side == SingularSide.Left ? exact : exact.mT;
+        return settings.Side == SingularSide.Left ? exact : exact.mT;
     }
 
     private static LeftSvd Vectors(Tensor matrix) => LeftSvd.Of(matrix, LeftSvd.RouteFor(matrix.shape[0], matrix.shape[1]));
@@ -104,7 +82,7 @@ public sealed record IntruderDimensions
     {
         using var scope = NewDisposeScope();
         var cosines = after.mT.mm(before).abs();
-        long window = Math.Min(Window, cosines.shape[1]);
+        long window = Math.Min(settings.Window, cosines.shape[1]);
         var best = window == 1 ? cosines.amax([1]) : cosines.square().unfold(1, window, 1).sum(dim: -1L).amax([1]).sqrt();
         return best.cpu().data<double>().ToArray();
     }
@@ -121,9 +99,9 @@ public sealed record IntruderDimensions
 
     private void Validate()
     {
-        if (TopK < 1 || Window < 1 || Epsilon is not (> 0 and < 1))
+        if (settings.TopK < 1 || settings.Window < 1 || settings.Threshold is not (> 0 and < 1))
         {
-            throw new InvalidOperationException($"top_k {TopK} (at least 1), window {Window} (at least 1) or epsilon {Epsilon} (between 0 and 1) is out of range");
+            throw new InvalidOperationException($"topK {settings.TopK} (at least 1), window {settings.Window} (at least 1) or threshold {settings.Threshold} (between 0 and 1) is out of range");
         }
     }
 }
