@@ -160,4 +160,7 @@ public static class DiagnosticIds
 
     /// <summary>A cache entry that is not what its digest says.</summary>
     public const string DamagedCacheEntry = "PDSL3021";
+
+    /// <summary>A memory limit that cannot be kept.</summary>
+    public const string MemoryLimitNotAttainable = "PDSL3022";
 }

@@ -150,12 +150,12 @@ internal sealed class ArtifactWriter : IDisposable
         foreach (var layer in solved.Layers.Values)
         {
             replaced.Add(layer.Unit.Layer.WeightName);
-            if (layer.Result.Bias is not null)
+            if (layer.Summary.BiasBytes is not null)
             {
                 replaced.Add(layer.Unit.Layer.BiasName);
             }
 
-            entries.AddRange(layer.Result.Tensors().Select(leaf => PendingTensor.Of(layer.Unit.Path + "." + leaf.Name, leaf.Tensor)));
+            entries.AddRange(layer.Tensors().Select(tensor => tensor with { Name = layer.Unit.Path + "." + tensor.Name }));
         }
 
         foreach (string name in run.Model.state_dict().Keys.Where(name => run.Weights.Contains(name) && !replaced.Contains(name)).Order(StringComparer.Ordinal))
@@ -173,9 +173,8 @@ internal sealed class ArtifactWriter : IDisposable
     private LayerRecord Describe(SolvedUnit layer)
     {
         var unit = layer.Unit;
-        var result = layer.Result;
+        var result = layer.Summary;
         long oldBias = run.Weights.Contains(unit.Layer.BiasName) ? run.Weights.Info(unit.Layer.BiasName).ByteCount : 0;
-        long newBias = result.Bias is null ? 0 : result.Bias.numel() * result.Bias.element_size();
         return new LayerRecord(
             unit.Path,
             unit.Plan.Shape.Kind.ToString().ToLowerInvariant(),
@@ -183,10 +182,10 @@ internal sealed class ArtifactWriter : IDisposable
             run.WeightDigests[unit.Path],
             layer.Key,
             [.. unit.Plan.Steps.Select(step => step.ToString())],
-            unit.Plan.BytesBefore + (result.Bias is null ? 0 : oldBias),
-            result.Weight.Bytes + newBias,
-            result.Bias is not null,
-            result.Weight.Describe(),
+            unit.Plan.BytesBefore + (result.BiasBytes is null ? 0 : oldBias),
+            result.WeightBytes + (result.BiasBytes ?? 0),
+            result.BiasBytes is not null,
+            result.Weight,
             result.Facts,
             result.Spectrum,
             result.Notes);

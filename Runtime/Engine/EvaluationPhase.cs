@@ -112,9 +112,9 @@ internal sealed class EvaluationPhase(IModelPipeline pipeline, PreparedRun run, 
     private static string Refusal(QualityRecord quality, double limit, SolvedLayers solved)
     {
         var worst = solved.Layers.Values
-            .OrderByDescending(layer => layer.Result.Facts["relativeError"])
+            .OrderByDescending(layer => layer.Summary.Facts["relativeError"])
             .Take(NamedLayers)
-            .Select(layer => string.Create(CultureInfo.InvariantCulture, $"'{layer.Unit.Path}' (relative error {layer.Result.Facts["relativeError"]:0.000})"));
+            .Select(layer => string.Create(CultureInfo.InvariantCulture, $"'{layer.Unit.Path}' (relative error {layer.Summary.Facts["relativeError"]:0.000})"));
         return string.Create(
             CultureInfo.InvariantCulture,
             $"{quality.Metric} went from {quality.Before:0.####} to {quality.After:0.####}, a regression of {quality.Regression:0.0%} where {limit:0.0%} is allowed; the artifact is not replaced. Largest errors: {string.Join(", ", worst)}; give these layers more rank or bits, or raise the limit");

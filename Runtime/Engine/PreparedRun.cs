@@ -42,6 +42,9 @@ internal sealed class PreparedRun : IDisposable
     /// <summary>Where the model runs, and solvers that can.</summary>
     public required Device Device { get; init; }
 
+    /// <summary>What solving may take at once.</summary>
+    public required SolvingMemory Memory { get; init; }
+
     /// <summary>Takes over the layers' plans as a budget resolved them.</summary>
     public void Adopt(IReadOnlyDictionary<string, PlannedLayer> plans)
     {

@@ -18,6 +18,9 @@ public sealed record RunOptions
     /// <summary>Layers that may be solved at once.</summary>
     public int Cores { get; init; } = 1;
 
+    /// <summary>The most bytes that a run may take at once, or null for no limit: fewer layers are then solved at once.</summary>
+    public long? MemoryLimit { get; init; }
+
     /// <summary>Where the model runs: <c>cpu</c> or <c>cuda</c>.</summary>
     public string Device { get; init; } = "cpu";
 

@@ -88,7 +88,7 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
         var adapters = new List<(SolvedUnit Layer, Adapter Adapter)>();
         try
         {
-            foreach (var layer in solved.Layers.Values.Where(layer => layer.Unit.Trained is null || layer.Result.Bias is not null))
+            foreach (var layer in solved.Layers.Values.Where(layer => layer.Unit.Trained is null || layer.Summary.BiasBytes is not null))
             {
                 others.Add(new TemporaryWeight(layer.Unit.Layer, layer.Result.Weight, layer.Result.Bias));
             }

@@ -2,6 +2,7 @@ using System.Reflection;
 using System.Runtime.Loader;
 using System.Text;
 using PipelineDsl.Diagnostics;
+using PipelineDsl.Recipes;
 using PipelineDsl.Runtime;
 using PipelineDsl.Runtime.Engine;
 using PipelineDsl.Runtime.Formats;
@@ -130,6 +131,11 @@ internal static class Worker
     {
         NativeLibraries.Load();
         torch.set_num_threads(1);
+        if (LimitOf(request) is not null)
+        {
+            NativeHeap.ReturnFreedMemory();
+        }
+
         return AssemblyLoadContext.Default.LoadFromAssemblyPath(request.Assembly);
     }
 
@@ -169,11 +175,16 @@ internal static class Worker
         CacheDirectory = request.CacheDirectory.Length > 0 ? request.CacheDirectory : UserCache.Folder,
         CacheServer = ServerFor(request),
         Cores = request.Threads > 0 ? request.Threads : Math.Max(1, request.Cores),
+        MemoryLimit = LimitOf(request),
         Device = DeviceFor(request),
         LockedMode = request.LockedMode,
         ShapesOnly = true,
         UpdateLock = request.UpdateLock,
     };
+
+    private static long? LimitOf(Request request) => request.MemoryLimit.Trim().Length == 0 ? null
+        : Budget.Parse(request.MemoryLimit, SourceSpan.StartOf(request.ProjectFile), out _) is { Unit: BudgetUnit.Bytes } size ? (long)size.Amount
+        : throw new PipelineException(DiagnosticIds.InvalidBuildProperty, $"PipelineDslMemoryLimit is '{request.MemoryLimit}'; use a size such as '2 GB' or '600 MB', or leave it empty for no limit", request.ProjectFile);
 
     /// <summary>Neither message repeats what it speaks of: an address may hold a password.</summary>
     private static CacheServer? ServerFor(Request request)
