@@ -76,6 +76,9 @@ public static class DiagnosticIds
     /// <summary>The YAML library that was loaded beside the compiler does not fit.</summary>
     public const string YamlLibraryMismatch = "PDSL1019";
 
+    /// <summary>An entry or a step that changes no layer.</summary>
+    public const string WithoutEffect = "PDSL1020";
+
     // PDSL2xxx: the build around the pipeline.
 
     /// <summary>The host or its files are missing.</summary>
