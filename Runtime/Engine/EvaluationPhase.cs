@@ -18,7 +18,6 @@ internal sealed class EvaluationPhase(IModelPipeline pipeline, PreparedRun run, 
     /// <param name="solved">The compressed layers; they are put into the run's model.</param>
     /// <param name="artifact">The digest of the artifact's weights.</param>
     /// <param name="cancellation">Stops between batches.</param>
-    /// <exception cref="PipelineException">PDSL3008: quality is beyond the limit.</exception>
     public QualityRecord? Measure(SolvedLayers solved, string artifact, CancellationToken cancellation)
     {
         if (run.Recipe.Evaluate is not { } evaluate)
@@ -43,14 +42,18 @@ internal sealed class EvaluationPhase(IModelPipeline pipeline, PreparedRun run, 
         }, cancellation);
         double regression = evaluate.Metric == Metric.Accuracy ? (before - after) / before : (after - before) / before;
         observer.Progress(string.Create(CultureInfo.InvariantCulture, $"{run.Recipe.Name}: {metric} {before:0.####} before, {after:0.####} after ({regression:+0.0%;-0.0%;0.0%})"));
-        var quality = new QualityRecord(metric, before, after, regression, evaluate.MaxRegression);
-        if (evaluate.MaxRegression is { } limit && !(regression <= limit))
-        {
-            throw new PipelineException(DiagnosticIds.GateFailed, Refusal(quality, limit, solved), evaluate.Span);
-        }
-
-        return quality;
+        return new QualityRecord(metric, before, after, regression, evaluate.MaxRegression);
     }
+
+    /// <summary>Whether quality is beyond the limit of the gate.</summary>
+    public static bool IsRefused(QualityRecord? quality) => quality is { MaxRegression: { } limit } && !(quality.Regression <= limit);
+
+    /// <summary>What is said of quality beyond the limit (PDSL3008).</summary>
+    /// <param name="quality">The measured quality.</param>
+    /// <param name="solved">The compressed layers.</param>
+    /// <param name="report">Full path of the report of what was refused.</param>
+    public PipelineException Refusal(QualityRecord quality, SolvedLayers solved, string report) =>
+        new(DiagnosticIds.GateFailed, Refusal(quality, quality.MaxRegression!.Value, solved, report), run.Recipe.Evaluate!.Span);
 
     /// <summary>The quality with other weights in some of the compressed layers; the model is as before afterwards.</summary>
     /// <param name="solved">The compressed layers.</param>
@@ -77,7 +80,7 @@ internal sealed class EvaluationPhase(IModelPipeline pipeline, PreparedRun run, 
         }
     }
 
-    private static string Refusal(QualityRecord quality, double limit, SolvedLayers solved)
+    private static string Refusal(QualityRecord quality, double limit, SolvedLayers solved, string report)
     {
         var worst = solved.Layers.Values
             .OrderByDescending(layer => layer.Result.Facts["relativeError"])
@@ -85,7 +88,7 @@ internal sealed class EvaluationPhase(IModelPipeline pipeline, PreparedRun run, 
             .Select(layer => string.Create(CultureInfo.InvariantCulture, $"'{layer.Unit.Path}' (relative error {layer.Result.Facts["relativeError"]:0.000})"));
         return string.Create(
             CultureInfo.InvariantCulture,
-            $"{quality.Metric} went from {quality.Before:0.####} to {quality.After:0.####}, a regression of {quality.Regression:0.0%} where {limit:0.0%} is allowed; the artifact is not replaced. Largest errors: {string.Join(", ", worst)}; give these layers more rank or bits, or raise the limit");
+            $"{quality.Metric} went from {quality.Before:0.####} to {quality.After:0.####}, a regression of {quality.Regression:0.0%} where {limit:0.0%} is allowed; the artifact is not replaced. Largest errors: {string.Join(", ", worst)}; give these layers more rank or bits, or raise the limit; the report of what was refused is '{report}'");
     }
 
     private double Measure(string weights, Action install, CancellationToken cancellation)
