@@ -14,6 +14,9 @@ public static class DiagnosticIds
     /// <summary>A step attribute on a class that no recipe reaches.</summary>
     public const string StepWithoutRecipe = "PDSL0003";
 
+    /// <summary>A module of a model that is run by <c>forward</c>, past its hooks.</summary>
+    public const string ForwardPassesHooks = "PDSL0004";
+
     // PDSL1xxx: what a recipe says, in attributes or YAML.
 
     /// <summary>Text that is not YAML, or YAML of the wrong shape.</summary>
@@ -90,6 +93,9 @@ public static class DiagnosticIds
     /// <summary>An unknown value of a build property.</summary>
     public const string InvalidBuildProperty = "PDSL2005";
 
+    /// <summary>Something that a command needs and does not find.</summary>
+    public const string CommandNotPossible = "PDSL2006";
+
     // PDSL3xxx: running the pipeline.
 
     /// <summary>The native tensor library cannot be loaded.</summary>
@@ -148,4 +154,10 @@ public static class DiagnosticIds
 
     /// <summary>An adapter that belongs to other weights, or cannot be used as asked.</summary>
     public const string AdapterRefused = "PDSL3019";
+
+    /// <summary>A cache server that cannot be used.</summary>
+    public const string CacheServerFailed = "PDSL3020";
+
+    /// <summary>A cache entry that is not what its digest says.</summary>
+    public const string DamagedCacheEntry = "PDSL3021";
 }

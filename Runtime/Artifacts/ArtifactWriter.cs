@@ -60,6 +60,9 @@ internal sealed class ArtifactWriter : IDisposable
         }
     }
 
+    /// <summary>What a manifest names a plan by.</summary>
+    public static string DigestOf(Plan plan) => new ContentKey("plan").Add("text", LockFile.Write(plan)).ToString();
+
     /// <summary>The manifest of the new artifact.</summary>
     public Manifest Describe(SolvedLayers solved, OrderedBlocks? blocks, QualityRecord? quality, string device)
     {
@@ -73,7 +76,7 @@ internal sealed class ArtifactWriter : IDisposable
             TensorLibrary = TensorLibrary.Version,
             Device = device,
             Seed = run.Recipe.Seed,
-            Plan = new ContentKey("plan").Add("text", LockFile.Write(run.Plan)).ToString(),
+            Plan = DigestOf(run.Plan),
             Sources = run.Sources,
             Weights = Digest,
             Bytes = new(run.Sources[RecipeFiles.Weights].Bytes, bytes),

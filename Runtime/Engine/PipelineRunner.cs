@@ -13,7 +13,7 @@ namespace PipelineDsl.Runtime.Engine;
 /// <param name="observer">Hears problems, progress and journal entries.</param>
 public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
 {
-    private readonly ContentStore store = new(options.CacheDirectory);
+    private readonly ContentStore store = new(options.CacheDirectory, remote: options.CacheServer is { } server ? new(server, observer) : null);
 
     /// <summary>Runs one recipe. The artifact's folder is replaced file by file, and only when everything succeeded.</summary>
     /// <returns>The artifact's files and every file that went in.</returns>

@@ -14,6 +14,9 @@ namespace PipelineDsl.Runtime.Engine;
 /// <param name="observer">Hears problems.</param>
 internal sealed class Planner(RunOptions options, IRunObserver observer)
 {
+    /// <summary>Whether the recipe is only planned, so that the model needs no numbers whatever the recipe asks for.</summary>
+    public bool RunsNothing { get; init; }
+
     /// <summary>Makes a recipe ready to run.</summary>
     /// <exception cref="PipelineException">Something is wrong; everything else that is wrong was reported to the observer.</exception>
     public PreparedRun Prepare(IModelPipeline pipeline)
@@ -53,6 +56,7 @@ internal sealed class Planner(RunOptions options, IRunObserver observer)
                 Sources = sources,
                 Paths = files.Paths,
                 Layers = planned,
+                Code = options.CodeFingerprint ?? CodeFingerprint.Of(pipeline.GetType()),
                 Device = options.TensorDevice,
                 WeightDigests = planned.ToDictionary(item => item.Plan.Path, item => weights.Digest(item.Layer.WeightName)),
             };
@@ -68,7 +72,7 @@ internal sealed class Planner(RunOptions options, IRunObserver observer)
     /// <summary>The model; where nothing runs it and its constructor allows, with shapes and no numbers, so that it takes no memory.</summary>
     private nn.Module Make(IModelPipeline pipeline)
     {
-        if (!options.ShapesOnly || pipeline.Recipe is not { Calibrate: null, Train: null, Evaluate: null })
+        if (!RunsNothing && (!options.ShapesOnly || pipeline.Recipe is not { Calibrate: null, Train: null, Evaluate: null }))
         {
             return pipeline.CreateModule();
         }

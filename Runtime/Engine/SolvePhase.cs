@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
 using PipelineDsl.Diagnostics;
+using PipelineDsl.Runtime.Planning;
 using PipelineDsl.Runtime.Statistics;
 
 using static TorchSharp.torch;
@@ -74,6 +75,7 @@ internal sealed class SolvePhase(PreparedRun run, ContentStore store, RunOptions
         string file = store.Put(key, solved.Write);
         seconds[unit.Path] = started.Elapsed.TotalSeconds;
         observer.Record($"layer {run.Recipe.Name} {unit.Path}");
+        observer.Record(WorkRates.Entry(CostModel.Solve(unit), options.Device, seconds[unit.Path]));
         return file;
     }
 
@@ -94,11 +96,16 @@ internal sealed class SolvePhase(PreparedRun run, ContentStore store, RunOptions
     }
 }
 
+/// <summary>A layer with the name of its result.</summary>
+/// <param name="Unit">The layer.</param>
+/// <param name="Key">The content key of its result.</param>
+internal record KeyedUnit(LayerUnit Unit, string Key);
+
 /// <summary>A solved layer with the unit that led to it.</summary>
 /// <param name="Unit">The unit.</param>
 /// <param name="Key">Its content key.</param>
 /// <param name="Result">Its result.</param>
-internal sealed record SolvedUnit(LayerUnit Unit, string Key, SolvedLayer Result);
+internal sealed record SolvedUnit(LayerUnit Unit, string Key, SolvedLayer Result) : KeyedUnit(Unit, Key);
 
 /// <summary>All solved layers of a recipe, by path.</summary>
 /// <param name="Layers">The layers.</param>

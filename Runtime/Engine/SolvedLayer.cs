@@ -20,8 +20,10 @@ internal sealed record SolvedLayer(
     IReadOnlyList<double> Spectrum,
     IReadOnlyList<string> Notes) : IDisposable
 {
+    /// <summary>The entry of the header that tells a solved layer from other files of the cache.</summary>
+    public const string MetadataKey = "solution";
+
     private const string BiasName = "bias";
-    private const string MetadataKey = "solution";
 
     /// <summary>Writes the result to a safetensors file.</summary>
     public void Write(string path)

@@ -6,7 +6,9 @@ using PipelineDsl.Runtime;
 using PipelineDsl.Runtime.Artifacts;
 using PipelineDsl.Runtime.Engine;
 using PipelineDsl.Runtime.Formats;
+using PipelineDsl.Runtime.Measurement;
 using PipelineDsl.Runtime.Native;
+using PipelineDsl.Runtime.Planning;
 using PipelineDsl.Runtime.Report;
 using TorchSharp;
 
@@ -25,15 +27,28 @@ internal static class Worker
         var observer = new ConsoleObserver(request);
         return Reporting(request, observer, () =>
         {
+            if (request.Verb == "plan")
+            {
+                // It changes nothing, so it need not wait for who does.
+                return CodeOf(PlanAll(request, observer, cancellation));
+            }
+
             // Builds of one project at once leave their artifacts in one place: they take turns, and who comes second finds the work done.
             using var turn = Claim.Take(Path.Combine(folder, TurnFile), () => observer.Progress("waiting for another build of this project"), cancellation);
+            if (request.Verb == "evaluate")
+            {
+                return CodeOf(EvaluateAll(request, observer, cancellation));
+            }
+
             observer.Record("run");
             WriteLog(request, folder, observer, succeeded: false); // what is left when the process dies
-            var code = Reporting(request, observer, () => RunAll(request, observer, cancellation) ? ExitCode.Done : ExitCode.Diagnosed);
+            var code = Reporting(request, observer, () => CodeOf(RunAll(request, observer, cancellation)));
             WriteLog(request, folder, observer, code == ExitCode.Done);
             return code;
         });
     }
+
+    private static ExitCode CodeOf(bool succeeded) => succeeded ? ExitCode.Done : ExitCode.Diagnosed;
 
     /// <summary>What is said of a failure that nobody foresaw.</summary>
     public static RecipeDiagnostic Unforeseen(Exception failure, string path) => new(
@@ -72,17 +87,63 @@ internal static class Worker
 
     private static bool RunAll(Request request, ConsoleObserver observer, CancellationToken cancellation)
     {
+        var assembly = Load(request);
+        var runner = new PipelineRunner(OptionsFor(request), observer);
+        var (results, succeeded) = ForAll(assembly, observer, pipeline => runner.Run(pipeline, cancellation));
+        if (succeeded)
+        {
+            WriteLists(request, observer, results);
+        }
+
+        return succeeded;
+    }
+
+    private static bool PlanAll(Request request, ConsoleObserver observer, CancellationToken cancellation)
+    {
+        var assembly = Load(request);
+        var runner = new PlanRunner(OptionsFor(request), observer, WorkRates.Read(request.Journal));
+        var (plans, succeeded) = ForAll(assembly, observer, pipeline => runner.Plan(pipeline, cancellation));
+        foreach (string line in plans.SelectMany(PlanText.ToLines))
+        {
+            observer.Progress(line);
+        }
+
+        if (succeeded)
+        {
+            WriteResult(request, PlanText.ToJson(plans));
+        }
+
+        return succeeded;
+    }
+
+    private static bool EvaluateAll(Request request, ConsoleObserver observer, CancellationToken cancellation)
+    {
+        var assembly = Load(request);
+        var runner = new EvaluationRunner(OptionsFor(request), observer);
+        var (reports, succeeded) = ForAll(assembly, observer, pipeline => runner.Evaluate(pipeline, cancellation));
+        WriteResult(request, EvaluationRunner.ToJson([.. reports.OfType<EvaluationReport>()]));
+        return succeeded && reports.TrueForAll(report => report?.Passed != false);
+    }
+
+    private static void WriteResult(Request request, string text) => AtomicFile.Write(request.Result, stream => stream.Write(Encoding.UTF8.GetBytes(text)));
+
+    private static Assembly Load(Request request)
+    {
         NativeLibraries.Load();
         torch.set_num_threads(1);
-        var assembly = AssemblyLoadContext.Default.LoadFromAssemblyPath(request.Assembly);
-        var runner = new PipelineRunner(OptionsFor(request, assembly), observer);
-        var results = new List<RunResult>();
+        return AssemblyLoadContext.Default.LoadFromAssemblyPath(request.Assembly);
+    }
+
+    /// <summary>Goes on after a recipe that fails, so that all mistakes are told at once.</summary>
+    private static (List<T> Results, bool Succeeded) ForAll<T>(Assembly assembly, ConsoleObserver observer, Func<IModelPipeline, T> run)
+    {
+        var results = new List<T>();
         bool succeeded = true;
         foreach (var pipeline in Pipelines(assembly))
         {
             try
             {
-                results.Add(runner.Run(pipeline, cancellation));
+                results.Add(run(pipeline));
             }
             catch (PipelineException failure)
             {
@@ -95,30 +156,41 @@ internal static class Worker
             }
         }
 
-        if (succeeded)
-        {
-            WriteLists(request, observer, results);
-        }
-
-        return succeeded;
+        return (results, succeeded);
     }
 
     private static IEnumerable<IModelPipeline> Pipelines(Assembly assembly) => assembly.GetCustomAttributes<PipelineEntryAttribute>()
         .Select(entry => (IModelPipeline)Activator.CreateInstance(entry.Pipeline)!)
         .OrderBy(pipeline => pipeline.Recipe.Name, StringComparer.Ordinal);
 
-    private static RunOptions OptionsFor(Request request, Assembly assembly) => new()
+    private static RunOptions OptionsFor(Request request) => new()
     {
         ProjectDirectory = request.ProjectDirectory,
         OutputDirectory = request.OutputDirectory,
-        CacheDirectory = request.CacheDirectory.Length > 0 ? request.CacheDirectory : UserCache(),
+        CacheDirectory = request.CacheDirectory.Length > 0 ? request.CacheDirectory : UserCache.Folder,
+        CacheServer = ServerFor(request),
         Cores = request.Threads > 0 ? request.Threads : Math.Max(1, request.Cores),
         Device = DeviceFor(request),
         LockedMode = request.LockedMode,
         ShapesOnly = true,
         UpdateLock = request.UpdateLock,
-        CodeFingerprint = CodeFingerprint.Of(assembly),
     };
+
+    /// <summary>Neither message repeats what it speaks of: an address may hold a password.</summary>
+    private static CacheServer? ServerFor(Request request)
+    {
+        if (request.CacheUrl.Length == 0)
+        {
+            return null;
+        }
+
+        string? token = Environment.GetEnvironmentVariable(CacheServer.TokenVariable) is { Length: > 0 } given ? given : null;
+        return CacheServer.ParseAddress(request.CacheUrl) is not { } address
+            ? throw new PipelineException(DiagnosticIds.InvalidBuildProperty, $"PipelineDslCacheUrl is no address of a cache server; use 'https://host/path', without user name or password (a token comes from the environment variable {CacheServer.TokenVariable})", request.ProjectFile)
+            : token is not null && !CacheServer.IsToken(token)
+            ? throw new PipelineException(DiagnosticIds.InvalidBuildProperty, $"the token in the environment variable {CacheServer.TokenVariable} holds white space or other characters that cannot be sent; set it again", request.ProjectFile)
+            : new() { Address = address, ReadOnly = request.CacheReadOnly, Token = token, Place = request.ProjectFile };
+    }
 
     private static string DeviceFor(Request request)
     {
@@ -128,23 +200,13 @@ internal static class Worker
             : available ? "cuda" : "cpu";
     }
 
-    private static string UserCache()
-    {
-        string home = Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } chosen
-            ? chosen
-            : OperatingSystem.IsWindows()
-                ? Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData)
-                : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache");
-        return Path.Combine(home, "pipelinedsl", "units");
-    }
-
     /// <summary>What the build needs to know to copy, clean and skip; each list appears whole or not at all, the artifacts last.</summary>
     private static void WriteLists(Request request, ConsoleObserver observer, List<RunResult> results)
     {
         string folder = Path.GetDirectoryName(request.ArtifactsList)!;
         RemoveStale(request.OutputDirectory, results);
         WriteLines(Path.Combine(folder, "inputs.list"), results.SelectMany(result => result.Inputs).Distinct().Order(StringComparer.Ordinal));
-        WriteLines(Path.Combine(folder, "diagnostics.list"), observer.Lines);
+        WriteLines(Path.Combine(folder, "diagnostics.list"), observer.Lasting);
         WriteLines(request.ArtifactsList, results.SelectMany(result => result.Files.Select(file => $"{file}|models/{Path.GetRelativePath(request.OutputDirectory, file).Replace('\\', '/')}")));
     }
 

@@ -44,6 +44,35 @@ public sealed class IncrementalBuildTests(Product product) : IDisposable
     }
 
     [Fact]
+    public void A_change_of_the_application_calibrates_nothing_again_and_a_change_of_the_model_does()
+    {
+        project.WriteData();
+        project.Write("tiny.recipe.yaml", """
+            recipe: tiny
+            model: Demo.Mlp
+            weights: weights/mlp.safetensors
+            calibrate: { data: data/data.safetensors }
+            steps:
+              - match: fc2
+                decompose: { rank: 2, orientation: context }
+
+            """);
+        project.Build();
+        int Calibrations() => project.Journal.Count(entry => entry.StartsWith("statistics tiny", StringComparison.Ordinal));
+        Calibrations().ShouldBe(1);
+
+        project.Write("Other.cs", "namespace Demo; public static class Other { public static string Text => $\"{new Mlp()}\"; }");
+        project.Write("Program.cs", "Console.WriteLine(Demo.Other.Text + string.Join(',', new[] { 1, 2, 3, 4, 5, 6, 7, 8 }));");
+        project.Build("--no-restore");
+        project.Journal.Count(entry => entry == "run").ShouldBe(2);
+        Calibrations().ShouldBe(1);
+
+        project.Write("Mlp.cs", File.ReadAllText(project.InFolder("Mlp.cs")).Replace("relu", "silu", StringComparison.Ordinal));
+        project.Build("--no-restore");
+        Calibrations().ShouldBe(2);
+    }
+
+    [Fact]
     public void Missing_artifact_is_made_again()
     {
         project.Build();
