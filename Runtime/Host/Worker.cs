@@ -4,6 +4,7 @@ using System.Text;
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Recipes;
 using PipelineDsl.Runtime;
+using PipelineDsl.Runtime.Artifacts;
 using PipelineDsl.Runtime.Engine;
 using PipelineDsl.Runtime.Formats;
 using PipelineDsl.Runtime.Measurement;
@@ -230,9 +231,15 @@ internal static class Worker
     private static void WriteLines(string path, IEnumerable<string> lines) =>
         AtomicFile.Write(path, stream => stream.Write(Encoding.UTF8.GetBytes(string.Concat(lines.Select(line => line + "\n")))));
 
-    /// <summary>Artifacts of recipes that are gone go too.</summary>
+    /// <summary>Artifacts of recipes that are gone go too, and the reports of what was refused before.</summary>
     private static void RemoveStale(string outputDirectory, List<RunResult> results)
     {
+        string refused = ArtifactWriter.RefusedFolder(outputDirectory);
+        if (Directory.Exists(refused))
+        {
+            Directory.Delete(refused, recursive: true);
+        }
+
         if (!Directory.Exists(outputDirectory))
         {
             return;
