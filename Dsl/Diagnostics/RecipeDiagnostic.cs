@@ -9,6 +9,9 @@ namespace PipelineDsl.Diagnostics;
 /// <param name="Span">Where.</param>
 public sealed record RecipeDiagnostic(string Id, Severity Severity, string Message, SourceSpan Span)
 {
+    /// <summary>What to write at the place instead, where one thing is meant; else null.</summary>
+    public string? Replacement { get; init; }
+
     /// <summary>The line that MSBuild recognises and editors make clickable.</summary>
     public override string ToString() => $"{Span}: {(Severity == Severity.Error ? "error" : Severity == Severity.Warning ? "warning" : "message")} {Id}: {Message}";
 }

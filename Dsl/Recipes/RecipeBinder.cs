@@ -70,7 +70,7 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
                 hint = hint.Length > 0 ? hint : others.Length == 0 ? "; this is the project's only recipe" : $"; there are {string.Join(", ", others.Take(NamedRecipes))}{(others.Length > NamedRecipes ? " and others" : "")}";
                 if (chain.Count == 1)
                 {
-                    report(new(DiagnosticIds.UnknownBaseRecipe, Severity.Error, $"there is no recipe '{extends.Text}' to extend{hint}", extends.Span));
+                    report(new(DiagnosticIds.UnknownBaseRecipe, Severity.Error, $"there is no recipe '{extends.Text}' to extend{hint}", extends.Span) { Replacement = NearestName.Find(extends.Text, others) });
                 }
 
                 return null;

@@ -112,9 +112,8 @@ public static class RecipeResolver
         var named = layers.Where((_, index) => pattern.Matches(paths[index])).ToList();
         if (named.Count == 0)
         {
-            string hint = NearestName.Hint(text, layers.Where(layer => !layer.IsOpen).Select(layer => layer.Path));
-            hint = hint.Length > 0 ? hint : Members(layers);
-            report(new(DiagnosticIds.PatternMatchesNothing, Severity.Error, $"'{text}' matches no member of the model{hint}", span));
+            string? near = NearestName.Find(text, layers.Where(layer => !layer.IsOpen).Select(layer => layer.Path));
+            report(new(DiagnosticIds.PatternMatchesNothing, Severity.Error, $"'{text}' matches no member of the model{(near is null ? Members(layers) : NearestName.Hint(near))}", span) { Replacement = near });
         }
 
         return named;
@@ -176,7 +175,7 @@ public static class RecipeResolver
             foreach (var problem in step.Step.Check(layer.Shape, new HashSet<string>(step.Given.Select(given => given.Name))).Where(problem => !IsLeftToBudget(recipe, step.Step, problem)))
             {
                 var severity = problem.Id == DiagnosticIds.RankSavesNothing ? Severity.Warning : Severity.Error;
-                report(new(problem.Id, severity, problem.Setting is null || layer.Shape is null ? problem.Message : $"{problem.Message} (layer '{layer.Path}')", step.SpanOf(problem.Setting)));
+                report(new(problem.Id, severity, problem.Setting is null || layer.Shape is null ? problem.Message : $"{problem.Message} (layer '{layer.Path}')", step.SpanOf(problem.Setting)) { Replacement = step.Given.Any(given => given.Name == problem.Setting) ? problem.Replacement : null });
             }
         }
 

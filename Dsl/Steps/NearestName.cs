@@ -49,7 +49,10 @@ public static class NearestName
     }
 
     /// <summary>"; did you mean 'x'?" or nothing.</summary>
-    public static string Hint(string text, IEnumerable<string> names) => Find(text, names) is { } name ? $"; did you mean '{name}'?" : "";
+    public static string Hint(string text, IEnumerable<string> names) => Hint(Find(text, names));
+
+    /// <summary>"; did you mean 'x'?" or nothing, for a name that was found.</summary>
+    public static string Hint(string? name) => name is null ? "" : $"; did you mean '{name}'?";
 
     /// <summary>Edits (insert, delete, replace, swap of neighbours) that turn one text into the other, in whatever case they are written.</summary>
     private static int Distance(string a, string b, int[,] rows)

@@ -13,10 +13,8 @@ namespace PipelineDsl.CodeFixes;
 /// <param name="position">Where the attributes go.</param>
 internal sealed class AttributeText(SemanticModel semantics, int position)
 {
-    private const string Language = "PipelineDsl";
-
     /// <summary>Whether the file sees the language's names.</summary>
-    public bool IsNamed { get; } = semantics.LookupNamespacesAndTypes(position, name: nameof(RecipeAttribute)).Any(IsOurs);
+    public bool IsNamed { get; } = semantics.LookupNamespacesAndTypes(position, name: nameof(RecipeAttribute)).Any(Language.IsIn);
 
     /// <summary>The attributes of a model's class.</summary>
     public IEnumerable<string> Recipe(Recipe recipe)
@@ -58,14 +56,13 @@ internal sealed class AttributeText(SemanticModel semantics, int position)
 
     private string Write(Type type, string? first, IEnumerable<(SettingDescriptor Setting, object Value)> settings)
     {
-        string name = type.Name.EndsWith(nameof(Attribute), StringComparison.Ordinal) ? type.Name.Substring(0, type.Name.Length - nameof(Attribute).Length) : type.Name;
         string[] arguments = [.. first is null ? [] : new[] { Literal(first) }, .. settings.Select(item => $"{item.Setting.PropertyName} = {Value(item.Value)}")];
-        return $"[{Named(name)}{(arguments.Length == 0 ? "" : $"({string.Join(", ", arguments)})")}]";
+        return $"[{Named(Language.ShortName(type))}{(arguments.Length == 0 ? "" : $"({string.Join(", ", arguments)})")}]";
     }
 
     /// <summary>A short name, unless it means something else here.</summary>
     private string Named(string name) =>
-        semantics.LookupNamespacesAndTypes(position, name: name).Concat(semantics.LookupNamespacesAndTypes(position, name: name + nameof(Attribute))).All(IsOurs) ? name : $"global::{Language}.{name}";
+        semantics.LookupNamespacesAndTypes(position, name: name).Concat(semantics.LookupNamespacesAndTypes(position, name: name + nameof(Attribute))).All(Language.IsIn) ? name : $"global::{Language.Namespace}.{name}";
 
     private string Value(object value) => value switch
     {
@@ -84,6 +81,4 @@ internal sealed class AttributeText(SemanticModel semantics, int position)
     }
 
     private static string Literal(string text) => SymbolDisplay.FormatLiteral(text, quote: true);
-
-    private static bool IsOurs(ISymbol symbol) => symbol.ContainingNamespace is { Name: Language, ContainingNamespace.IsGlobalNamespace: true };
 }

@@ -157,7 +157,7 @@ internal sealed class ProjectBinder
         if (draft.Model is not null)
         {
             string hint = near is null ? "; write the full name of a class that derives from torch.nn.Module" : $"; did you mean '{near.FullName}'?";
-            report(new(DiagnosticIds.UnknownModel, Severity.Error, $"there is no model '{written.Text}' in the project{hint}", written.Span));
+            report(new(DiagnosticIds.UnknownModel, Severity.Error, $"there is no model '{written.Text}' in the project{hint}", written.Span) { Replacement = near?.FullName });
         }
 
         return near ?? Probable(byName);

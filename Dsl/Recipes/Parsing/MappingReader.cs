@@ -49,8 +49,10 @@ internal sealed class MappingReader
     public void RefuseKey(YamlScalar key, string owner, IEnumerable<string> known)
     {
         refused = true;
-        report(new(DiagnosticIds.UnknownKey, Severity.Error, $"{owner} has no '{key.Text}'{NearestName.Hint(key.Text, known)}", key.Span));
-        if (NearestName.Find(key.Text, known) is { } name)
+        string? name = NearestName.Find(key.Text, known);
+        bool free = name is not null && !entries.ContainsKey(name);
+        report(new(DiagnosticIds.UnknownKey, Severity.Error, $"{owner} has no '{key.Text}'{NearestName.Hint(name)}", key.Span) { Replacement = free ? name : null });
+        if (name is not null)
         {
             meant.Add(name);
         }
@@ -133,7 +135,11 @@ internal sealed class MappingReader
             return true;
         }
 
-        report(new(DiagnosticIds.InvalidValue, Severity.Error, problem, written.Span));
+        report(new(DiagnosticIds.InvalidValue, Severity.Error, problem, written.Span) { Replacement = Meant(setting, written.Text) });
         return false;
     }
+
+    /// <summary>The choice that is near, or the number without its quotes.</summary>
+    private static string? Meant(SettingDescriptor setting, string text) => setting.Type.IsEnum ? NearestName.Find(text, setting.Choices)
+        : setting.TryParse(text, out _, out _) ? text : null;
 }

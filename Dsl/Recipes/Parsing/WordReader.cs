@@ -17,9 +17,9 @@ internal sealed class WordReader(Action<RecipeDiagnostic> report)
     {
         if (words.FirstOrDefault(word => word.Name == name.Text) is not { } descriptor)
         {
-            string hint = NearestName.Hint(name.Text, words.Select(known => known.Name));
-            string choices = hint.Length > 0 ? hint : "; there are " + string.Join(", ", words.Select(known => known.Name));
-            report(new(DiagnosticIds.UnknownMethod, Severity.Error, $"there is no {kind} '{name.Text}'{choices}", name.Span));
+            string? near = NearestName.Find(name.Text, words.Select(known => known.Name));
+            string choices = near is not null ? NearestName.Hint(near) : "; there are " + string.Join(", ", words.Select(known => known.Name));
+            report(new(DiagnosticIds.UnknownMethod, Severity.Error, $"there is no {kind} '{name.Text}'{choices}", name.Span) { Replacement = near });
             return null;
         }
 

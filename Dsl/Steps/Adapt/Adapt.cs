@@ -36,7 +36,7 @@ public abstract class Adapt : Step
     {
         if (layer is not null && rank > layer.MaxRank)
         {
-            yield return new(DiagnosticIds.RankTooLarge, "Rank", $"rank {Number(rank)} exceeds min(in={Number(layer.Columns)}, out={Number(layer.Rows)}); use at most {Number(layer.MaxRank)}");
+            yield return StepProblem.AtMost(DiagnosticIds.RankTooLarge, "Rank", layer.MaxRank, $"rank {Number(rank)} exceeds min(in={Number(layer.Columns)}, out={Number(layer.Rows)}); use at most {Number(layer.MaxRank)}");
         }
     }
 

@@ -21,7 +21,7 @@ public sealed class Bat : Adapt
     {
         if (layer is not null && Rank > layer.MaxRank)
         {
-            yield return new(DiagnosticIds.RankTooLarge, nameof(Rank), $"a block of {Number(Rank)} is larger than a layer of {Number(layer.Rows)} × {Number(layer.Columns)}; use at most {Number(layer.MaxRank)}");
+            yield return StepProblem.AtMost(DiagnosticIds.RankTooLarge, nameof(Rank), layer.MaxRank, $"a block of {Number(Rank)} is larger than a layer of {Number(layer.Rows)} × {Number(layer.Columns)}; use at most {Number(layer.MaxRank)}");
         }
         else if (layer is not null && (layer.Rows % Rank != 0 || layer.Columns % Rank != 0))
         {

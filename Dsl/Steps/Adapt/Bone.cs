@@ -27,7 +27,7 @@ public sealed class Bone : Adapt
 
         if (Rank > layer.Columns)
         {
-            yield return new(DiagnosticIds.RankTooLarge, nameof(Rank), $"a shard of {Number(Rank)} is wider than the {Number(layer.Columns)} inputs; use at most {Number(layer.Columns)}");
+            yield return StepProblem.AtMost(DiagnosticIds.RankTooLarge, nameof(Rank), layer.Columns, $"a shard of {Number(Rank)} is wider than the {Number(layer.Columns)} inputs; use at most {Number(layer.Columns)}");
         }
 
         if (MiniRank > 0 && layer.Rows % MiniRank != 0)

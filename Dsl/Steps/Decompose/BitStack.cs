@@ -65,7 +65,7 @@ public sealed class BitStack : Step, IStackStep
 
         if (layer is not null && Rank > layer.MaxRank)
         {
-            yield return new(DiagnosticIds.RankTooLarge, nameof(Rank), $"rank {Rank} exceeds min(in={layer.Columns}, out={layer.Rows}); use at most {layer.MaxRank}");
+            yield return StepProblem.AtMost(DiagnosticIds.RankTooLarge, nameof(Rank), layer.MaxRank, $"rank {Rank} exceeds min(in={layer.Columns}, out={layer.Rows}); use at most {layer.MaxRank}");
         }
         else if (layer is not null && BytesPerBlock(layer) >= HalfBytes * layer.Count)
         {

@@ -170,7 +170,7 @@ public class Decompose : Step
     {
         if (Rank > factored.MaxRank)
         {
-            yield return new(DiagnosticIds.RankTooLarge, nameof(Rank), $"rank {Rank} exceeds min(in={factored.Columns}, out={factored.Rows}); use at most {factored.MaxRank}");
+            yield return StepProblem.AtMost(DiagnosticIds.RankTooLarge, nameof(Rank), factored.MaxRank, $"rank {Rank} exceeds min(in={factored.Columns}, out={factored.Rows}); use at most {factored.MaxRank}");
             yield break;
         }
 
@@ -178,7 +178,8 @@ public class Decompose : Step
         string? choice = RankChoices.FirstOrDefault(candidate => candidate.Chosen).Name;
         if (choice is not null && !ReplacesNothing && RankFor(layer) >= limit)
         {
-            yield return new(DiagnosticIds.RankSavesNothing, choice,
+            // What a share of parameters should be instead is the user's to say.
+            yield return StepProblem.AtMost(DiagnosticIds.RankSavesNothing, choice, choice == nameof(Rank) ? (long)Math.Ceiling(limit) - 1 : 0,
                 $"rank {RankFor(layer)} saves nothing in a layer of {layer.Rows} × {layer.Columns}; two factors are smaller only below rank {Math.Ceiling(limit)}");
         }
     }

@@ -114,7 +114,7 @@ public sealed class LqLora : Step
 
         if (layer is not null && Rank > layer.MaxRank)
         {
-            yield return new(DiagnosticIds.RankTooLarge, nameof(Rank), $"rank {Rank} exceeds min(in={layer.Columns}, out={layer.Rows}); use at most {layer.MaxRank}");
+            yield return StepProblem.AtMost(DiagnosticIds.RankTooLarge, nameof(Rank), layer.MaxRank, $"rank {Rank} exceeds min(in={layer.Columns}, out={layer.Rows}); use at most {layer.MaxRank}");
         }
         else if (layer is not null && Rank >= layer.BreakEvenRank)
         {

@@ -32,7 +32,7 @@ public class Quantize : FewBits
         }
         else if (Granularity == Granularity.Group && layer is not null && given.Contains(nameof(GroupSize)) && GroupSize > layer.Columns)
         {
-            yield return new(DiagnosticIds.GroupTooLarge, nameof(GroupSize), $"a group of {GroupSize} is longer than a row of {layer.Columns}; use at most {layer.Columns} or say 'granularity: channel'");
+            yield return StepProblem.AtMost(DiagnosticIds.GroupTooLarge, nameof(GroupSize), layer.Columns, $"a group of {GroupSize} is longer than a row of {layer.Columns}; use at most {layer.Columns} or say 'granularity: channel'");
         }
     }
 

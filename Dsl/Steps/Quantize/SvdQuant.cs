@@ -115,7 +115,7 @@ public sealed class SvdQuant : Step
 
         if (Rank > layer.MaxRank)
         {
-            yield return new(DiagnosticIds.RankTooLarge, nameof(Rank), $"rank {Rank} exceeds min(in={layer.Columns}, out={layer.Rows}); use at most {layer.MaxRank}");
+            yield return StepProblem.AtMost(DiagnosticIds.RankTooLarge, nameof(Rank), layer.MaxRank, $"rank {Rank} exceeds min(in={layer.Columns}, out={layer.Rows}); use at most {layer.MaxRank}");
         }
         else if (Rank >= layer.BreakEvenRank)
         {
@@ -124,7 +124,7 @@ public sealed class SvdQuant : Step
 
         if (given.Contains(nameof(GroupSize)) && GroupSize > layer.Columns)
         {
-            yield return new(DiagnosticIds.GroupTooLarge, nameof(GroupSize), $"a group of {GroupSize} is longer than a row of {layer.Columns}; use at most {layer.Columns}");
+            yield return StepProblem.AtMost(DiagnosticIds.GroupTooLarge, nameof(GroupSize), layer.Columns, $"a group of {GroupSize} is longer than a row of {layer.Columns}; use at most {layer.Columns}");
         }
     }
 
