@@ -3,7 +3,7 @@ using Microsoft.Build.Utilities;
 
 namespace PipelineDsl.Tasks;
 
-/// <summary>Runs the host on a freshly compiled assembly: solves its recipes and leaves their artifacts in the intermediate folder.</summary>
+/// <summary>Runs the host on a freshly compiled assembly: solves its recipes and leaves their artifacts in the intermediate folder, or only plans or measures them.</summary>
 [MSBuildMultiThreadableTask]
 public sealed class CompressModels : ToolTask
 {
@@ -11,6 +11,12 @@ public sealed class CompressModels : ToolTask
 
     private string lastErrorLine = "";
     private bool cancelled;
+
+    /// <summary>What the host is asked for: <c>build</c>, <c>plan</c> or <c>evaluate</c>.</summary>
+    public string Verb { get; set; } = "build";
+
+    /// <summary>Full path of the file that receives what a plan or an evaluation found.</summary>
+    public string ResultFile { get; set; } = "";
 
     /// <summary>Full path of <c>PipelineDsl.Host.dll</c>.</summary>
     [Required]
@@ -53,6 +59,15 @@ public sealed class CompressModels : ToolTask
 
     /// <summary>The content cache; empty for the user's.</summary>
     public string CacheDirectory { get; set; } = "";
+
+    /// <summary>The most memory that the host may take, such as <c>2 GB</c>; empty for no limit.</summary>
+    public string MemoryLimit { get; set; } = "";
+
+    /// <summary>The address of a server of cached results; empty for none.</summary>
+    public string CacheUrl { get; set; } = "";
+
+    /// <summary>Whether results are only taken from that server.</summary>
+    public bool CacheReadOnly { get; set; }
 
     /// <summary><c>auto</c>, <c>cpu</c> or <c>cuda</c>.</summary>
     public string Device { get; set; } = "auto";
@@ -230,6 +245,8 @@ public sealed class CompressModels : ToolTask
 
     private JsonText Request(int cores) => new JsonText()
         .Add("schema", 1)
+        .Add("verb", Verb)
+        .Add("result", ResultFile)
         .Add("assembly", StagedAssembly)
         .Add("projectDirectory", ProjectDirectory)
         .Add("projectFile", ProjectFile)
@@ -237,6 +254,9 @@ public sealed class CompressModels : ToolTask
         .Add("artifactsList", ArtifactsList)
         .Add("journal", Journal)
         .Add("cacheDirectory", CacheDirectory)
+        .Add("memoryLimit", MemoryLimit)
+        .Add("cacheUrl", CacheUrl)
+        .Add("cacheReadOnly", CacheReadOnly)
         .Add("device", Device)
         .Add("threads", Threads)
         .Add("cores", cores)

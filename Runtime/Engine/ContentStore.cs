@@ -8,18 +8,22 @@ namespace PipelineDsl.Runtime.Engine;
 /// <remarks>Any number of processes may share the folder: files appear by renaming and are never changed.</remarks>
 /// <param name="folder">The folder; made when first written to.</param>
 /// <param name="beneath">A store that is read where this one has nothing, and never written to; or null.</param>
-internal sealed class ContentStore(string folder, ContentStore? beneath = null)
+/// <param name="remote">A server that is asked where this store has nothing, and that gets what is stored here; or null.</param>
+internal sealed class ContentStore(string folder, ContentStore? beneath = null, RemoteStore? remote = null)
 {
     /// <summary>Digits of a key that name its claim: few enough for the files to stay, many enough for two keys seldom to share one.</summary>
     private const int ClaimDigits = 3;
 
     private int cleaned;
 
+    /// <summary>Whether the store is only looked at: nothing is computed, written or dropped, and what is not there is a <see cref="NotCachedException"/>.</summary>
+    public bool IsReadOnly { get; init; }
+
     /// <summary>The file with a key's content, or null when it is not there or damaged; damaged entries are dropped.</summary>
-    public string? Find(string key) => FindHere(key) ?? beneath?.Find(key);
+    public string? Find(string key) => FindHere(key) ?? beneath?.Find(key) ?? FindThere(key);
 
     /// <summary>A store above this one for what is only tried out: disposing it deletes what was not moved here.</summary>
-    public TrialStore Above() => new(this, Path.Combine(folder, "trials"));
+    public TrialStore Above() => new(this, IsReadOnly ? null : Path.Combine(folder, "trials"));
 
     private string? FindHere(string key)
     {
@@ -38,10 +42,10 @@ internal sealed class ContentStore(string folder, ContentStore? beneath = null)
                     }
                 }
 
-                File.Delete(content);
+                Drop(content);
             }
 
-            File.Delete(entry);
+            Drop(entry);
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
@@ -51,32 +55,57 @@ internal sealed class ContentStore(string folder, ContentStore? beneath = null)
         return null;
     }
 
+    /// <summary>Takes a key's content over from the server; digests decide, here as there, what it is worth.</summary>
+    private string? FindThere(string key) => remote?.Digest(key) is not { } digest ? null : Writing(() =>
+    {
+        using var scratch = NewScratch();
+        string temporary = Path.Combine(scratch.Path, "content");
+        return remote.Fetch(digest, temporary) ? Keep(key, digest, temporary, scratch) : null;
+    });
+
+    private void Drop(string file)
+    {
+        if (!IsReadOnly)
+        {
+            File.Delete(file);
+        }
+    }
+
     /// <summary>The right to compute what a key names: processes that share the folder compute it one after the other, so the second finds it.</summary>
     /// <param name="key">The key; look for it again once the claim is there. No other claim may be taken while this one is held.</param>
     /// <param name="cancellation">Ends the wait for another process.</param>
     /// <exception cref="PipelineException">PDSL3012: the folder cannot be written to.</exception>
     public IDisposable Claim(string key, CancellationToken cancellation) =>
-        Writing(() => Engine.Claim.Take(Path.Combine(folder, "claims", key[..ClaimDigits]), cancellation: cancellation));
+        IsReadOnly ? throw new NotCachedException() : Writing(() => Engine.Claim.Take(Path.Combine(folder, "claims", key[..ClaimDigits]), cancellation: cancellation));
 
     /// <summary>The number of a key; computed and stored when it is not there.</summary>
     public double Number(string key, Func<double> compute) => Numbers(key, () => [compute()])[0];
 
     /// <summary>The numbers of a key; computed and stored when they are not there.</summary>
-    public IReadOnlyList<double> Numbers(string key, Func<IReadOnlyList<double>> compute)
+    public IReadOnlyList<double> Numbers(string key, Func<IReadOnlyList<double>> compute) =>
+        [.. Lines(key, () => [.. compute().Select(value => value.ToString("R", CultureInfo.InvariantCulture))]).Select(line => double.Parse(line, CultureInfo.InvariantCulture))];
+
+    /// <summary>The lines of text of a key; computed and stored when they are not there.</summary>
+    public IReadOnlyList<string> Lines(string key, Func<IReadOnlyList<string>> compute)
     {
         if (Find(key) is { } found)
         {
-            return [.. File.ReadLines(found).Select(line => double.Parse(line, CultureInfo.InvariantCulture))];
+            return File.ReadAllLines(found);
         }
 
-        var values = compute();
-        Put(key, path => File.WriteAllLines(path, values.Select(value => value.ToString("R", CultureInfo.InvariantCulture))));
-        return values;
+        if (IsReadOnly)
+        {
+            throw new NotCachedException();
+        }
+
+        var lines = compute();
+        Put(key, path => File.WriteAllLines(path, lines));
+        return lines;
     }
 
     /// <summary>Stores what <paramref name="write"/> writes to the path it is given, and returns where it now lies.</summary>
     /// <exception cref="PipelineException">PDSL3012: the folder cannot be written to.</exception>
-    public string Put(string key, Action<string> write) => Writing(() => PutFile(key, write));
+    public string Put(string key, Action<string> write) => IsReadOnly ? throw new NotCachedException() : Writing(() => PutFile(key, write));
 
     private T Writing<T>(Func<T> write)
     {
@@ -94,13 +123,7 @@ internal sealed class ContentStore(string folder, ContentStore? beneath = null)
 
     private string PutFile(string key, Action<string> write)
     {
-        string parent = Path.Combine(folder, "tmp");
-        if (Interlocked.Exchange(ref cleaned, 1) == 0)
-        {
-            ScratchFolder.Clean(parent);
-        }
-
-        using var scratch = ScratchFolder.In(parent);
+        using var scratch = NewScratch();
         string temporary = Path.Combine(scratch.Path, "content");
         write(temporary);
         string digest;
@@ -109,6 +132,24 @@ internal sealed class ContentStore(string folder, ContentStore? beneath = null)
             digest = Convert.ToHexStringLower(SHA256.HashData(stream));
         }
 
+        string content = Keep(key, digest, temporary, scratch);
+        remote?.Put(key, digest, content);
+        return content;
+    }
+
+    private ScratchFolder NewScratch()
+    {
+        string parent = Path.Combine(folder, "tmp");
+        if (Interlocked.Exchange(ref cleaned, 1) == 0)
+        {
+            ScratchFolder.Clean(parent);
+        }
+
+        return ScratchFolder.In(parent);
+    }
+
+    private string Keep(string key, string digest, string temporary, ScratchFolder scratch)
+    {
         string content = ContentPath(digest);
         MoveInto(temporary, content);
         string entry = Path.Combine(scratch.Path, "entry");
@@ -127,3 +168,6 @@ internal sealed class ContentStore(string folder, ContentStore? beneath = null)
 
     private string ContentPath(string digest) => Path.Combine(folder, "cas", digest[..2], digest);
 }
+
+/// <summary>Something that must be computed, where nothing is.</summary>
+internal sealed class NotCachedException : Exception;

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
 using PipelineDsl.Diagnostics;
+using PipelineDsl.Runtime.Planning;
 using PipelineDsl.Runtime.Statistics;
 
 using static TorchSharp.torch;
@@ -48,8 +49,8 @@ internal sealed class SolvePhase(PreparedRun run, ContentStore store, RunOptions
         var layers = new SortedDictionary<string, SolvedUnit>(StringComparer.Ordinal);
         foreach (var unit in units)
         {
-            layers[unit.Path] = new(unit, keys[unit.Path], SolvedLayer.Read(files[unit.Path]));
-            foreach (string note in layers[unit.Path].Result.Notes)
+            layers[unit.Path] = new(unit, keys[unit.Path], StoredLayer.Open(files[unit.Path]));
+            foreach (string note in layers[unit.Path].Summary.Notes)
             {
                 observer.Report(new(DiagnosticIds.SolverAdjusted, Severity.Warning, $"layer '{unit.Path}': {note}", unit.Plan.Span));
             }
@@ -69,11 +70,15 @@ internal sealed class SolvePhase(PreparedRun run, ContentStore store, RunOptions
         }
 
         var started = Stopwatch.StartNew();
-        using var scope = NewDisposeScope();
-        using var solved = unit.Solve(statisticsFile is null ? LayerStatistics.None : StatisticsFile.Read(statisticsFile));
-        string file = store.Put(key, solved.Write);
+        string file = run.Memory.Within(unit.Plan, () =>
+        {
+            using var scope = NewDisposeScope();
+            using var solved = unit.Solve(statisticsFile is null ? LayerStatistics.None : StatisticsFile.Read(statisticsFile));
+            return store.Put(key, solved.Write);
+        }, cancellation);
         seconds[unit.Path] = started.Elapsed.TotalSeconds;
         observer.Record($"layer {run.Recipe.Name} {unit.Path}");
+        observer.Record(WorkRates.Entry(CostModel.Solve(unit), options.Device, seconds[unit.Path]));
         return file;
     }
 
@@ -94,12 +99,6 @@ internal sealed class SolvePhase(PreparedRun run, ContentStore store, RunOptions
     }
 }
 
-/// <summary>A solved layer with the unit that led to it.</summary>
-/// <param name="Unit">The unit.</param>
-/// <param name="Key">Its content key.</param>
-/// <param name="Result">Its result.</param>
-internal sealed record SolvedUnit(LayerUnit Unit, string Key, SolvedLayer Result);
-
 /// <summary>All solved layers of a recipe, by path.</summary>
 /// <param name="Layers">The layers.</param>
 /// <param name="Seconds">Solving time of the layers that were computed.</param>
@@ -109,9 +108,10 @@ internal sealed record SolvedLayers(SortedDictionary<string, SolvedUnit> Layers,
     /// <inheritdoc/>
     public void Dispose()
     {
+        // What nobody asked for has not been read.
         foreach (var layer in Layers.Values)
         {
-            layer.Result.Dispose();
+            layer.Dispose();
         }
     }
 }

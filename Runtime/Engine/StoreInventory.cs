@@ -81,7 +81,7 @@ internal sealed class StoreInventory(string folder)
             }
 
             using var file = SafetensorsFile.Open(content);
-            return file.Metadata.ContainsKey(SolvedLayer.MetadataKey) ? "layer"
+            return file.Metadata.ContainsKey(SolvedSummary.MetadataKey) ? "layer"
                 : file.Metadata.ContainsKey(TrainingPhase.OutcomeEntry) ? "training"
                 : "statistics";
         }

@@ -9,6 +9,7 @@ public sealed class ArchitectureTests
     [Theory]
     [InlineData("Dsl", "", "YamlDotNet")]
     [InlineData("Generators", "PipelineDsl.Dsl", "Microsoft.CodeAnalysis.Analyzers Microsoft.CodeAnalysis.CSharp YamlDotNet")]
+    [InlineData("Generators/CodeFixes", "PipelineDsl.Generators", "Microsoft.CodeAnalysis.Analyzers Microsoft.CodeAnalysis.CSharp.Workspaces")]
     [InlineData("Tasks", "", "Microsoft.Build.Utilities.Core")]
     [InlineData("Runtime", "PipelineDsl.Dsl", null)]
     [InlineData("Runtime/Host", "PipelineDsl.Runtime", null)]
