@@ -68,6 +68,12 @@ internal static class CommandLine
             configuration.Settings.Registrar.RegisterInstance(terminal);
             configuration.AddCommand<DoctorCommand>("doctor").WithDescription("Says whether this machine can run pipelines, and what to do where it cannot");
             configuration.AddCommand<InspectCommand>("inspect").WithDescription("Looks into weights, artifacts and adapters").WithExample("inspect", "weights/model.safetensors", "--filter", "*.q_proj.*", "--stats");
+            configuration.AddCommand<InitCommand>("init").WithDescription("Writes a first recipe for a model of a project").WithExample("init", "--goal", "size");
+            configuration.AddCommand<PlanCommand>("plan").WithDescription("Says what a build would do, what of it is cached, and how long the rest takes");
+            configuration.AddCommand<RunCommand>("run").WithDescription("Builds a project's models");
+            configuration.AddCommand<EvalCommand>("eval").WithDescription("Measures the artifacts of the last build again");
+            configuration.AddCommand<ReportCommand>("report").WithDescription("Says what became of a project's models").WithExample("report", "--open");
+            configuration.AddCommand<DiffCommand>("diff").WithDescription("Compares two artifacts, or two lock files, layer by layer");
             configuration.AddBranch("cache", cache =>
             {
                 cache.SetDescription("Looks after what builds computed once and keep");

@@ -1,6 +1,7 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using PipelineDsl.Cli.Projects;
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Runtime.Report;
 using Spectre.Console;
@@ -31,9 +32,6 @@ internal sealed class Terminal(TextWriter output, TextWriter error, IAnsiConsole
 
     /// <summary>Whether somebody is there to answer questions.</summary>
     public bool AsksQuestions => asksQuestions && rich is not null;
-
-    /// <summary>Whether progress is drawn, rather than told line by line.</summary>
-    public bool DrawsProgress => richError is not null;
 
     /// <summary>What help is written to.</summary>
     public IAnsiConsole HelpConsole => rich ?? Plain(output);
@@ -140,17 +138,43 @@ internal sealed class Terminal(TextWriter output, TextWriter error, IAnsiConsole
             });
     }
 
-    /// <summary>Does something whose steps are named as they come; the newest is drawn, with a sign of life.</summary>
+    /// <summary>Follows a build: a bar a recipe is drawn, or a line a step is written.</summary>
     /// <param name="what">What is done.</param>
+    /// <param name="quiet">Whether steps are not written where nothing can be drawn, because the result is for a program.</param>
     /// <param name="work">Gets a function that takes the newest step.</param>
-    public async Task<T> Follow<T>(string what, Func<Action<string>, Task<T>> work)
+    public async Task<T> Follow<T>(string what, bool quiet, Func<Action<BuildProgress>, Task<T>> work)
     {
         if (richError is null)
         {
-            return await work(text => output.WriteLine(text));
+            return await work(step =>
+            {
+                if (!quiet)
+                {
+                    output.WriteLine($"{step.Recipe}: {step.Text}");
+                }
+            });
         }
 
-        return await richError.Status().StartAsync(what.EscapeMarkup(), context => work(text => context.Status(text.EscapeMarkup())));
+        return await richError.Progress().AutoClear(true)
+            .Columns(new SpinnerColumn(), new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new ElapsedTimeColumn())
+            .StartAsync(async context =>
+            {
+                var bars = new Dictionary<string, ProgressTask>(StringComparer.Ordinal);
+                var whole = context.AddTask(what.EscapeMarkup());
+                whole.IsIndeterminate = true;
+                return await work(step =>
+                {
+                    if (!bars.TryGetValue(step.Recipe, out var bar))
+                    {
+                        bars[step.Recipe] = bar = context.AddTask(step.Recipe.EscapeMarkup());
+                    }
+
+                    bar.Description = $"{step.Recipe}: {step.Text}".EscapeMarkup();
+                    bar.IsIndeterminate = step.Total is null or 0;
+                    bar.MaxValue = Math.Max(1, step.Total ?? 1);
+                    bar.Value = step.Done ?? 0;
+                });
+            });
     }
 
     /// <summary>Asks for one of several things.</summary>

@@ -1,0 +1,223 @@
+using System.ComponentModel;
+using System.Text;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using PipelineDsl.Cli.Projects;
+using PipelineDsl.Cli.Recipes;
+using PipelineDsl.Diagnostics;
+using PipelineDsl.Runtime.Formats;
+using PipelineDsl.Runtime.Formats.Safetensors;
+using Spectre.Console;
+using Spectre.Console.Cli;
+
+namespace PipelineDsl.Cli.Commands;
+
+/// <summary>Writes a first recipe for a model of a project.</summary>
+internal sealed partial class InitCommand(Terminal terminal) : AsyncCommand<InitCommand.Settings>
+{
+    private const string RecipeFolder = "recipes";
+
+    private bool asks;
+
+    /// <inheritdoc/>
+    public override async Task<int> ExecuteAsync(CommandContext context, Settings settings, CancellationToken cancellationToken)
+    {
+        asks = terminal.AsksQuestions && !settings.Json;
+        string project = ProjectFile.Find(settings.Target);
+        var contents = ProjectContents.Of(project);
+        var goal = settings.Goal is { } word ? Goals[word] : Choose("What shall the model be?", "--goal", [.. Goals.Values], value => Goals.First(item => item.Value == value).Key, project);
+        string name = settings.Name ?? goal switch { Goal.Size => "small", Goal.Speed => "fast", _ => "tuned" };
+        string file = Path.Combine(contents.Folder, Directory.Exists(Path.Combine(contents.Folder, RecipeFolder)) ? RecipeFolder : "", name + ".recipe.yaml");
+        if (File.Exists(file) && !settings.Force)
+        {
+            throw new PipelineException(DiagnosticIds.FileFailed, $"'{file}' is there already; give the recipe another --name, or overwrite it with --force", file);
+        }
+
+        var classes = await Classes(project, settings.Configuration, cancellationToken);
+        var model = Model(classes, settings.Model, project);
+        string weights = settings.Weights is { } named ? contents.Relative(named, "the weights") : Weights(contents, model, project);
+        bool readsText = contents.HasTokenizer(weights);
+        string? training = settings.Data is { } data ? contents.Relative(data, "the data") : readsText && contents.TrainingData is [var likeliest, ..] ? likeliest : null;
+        if (goal == Goal.FineTune && training is null)
+        {
+            throw new PipelineException(DiagnosticIds.CommandNotPossible, "there is nothing to train on; name a text file, a .jsonl file of prompts and answers, or a safetensors file of inputs with --data", project);
+        }
+
+        using var store = WeightStore.Open(Path.Combine(contents.Folder, weights));
+        var recipe = FirstRecipe.For(name, model.Name, weights, goal, store) with { TrainingData = training, HeldOutData = readsText && contents.HeldOutData is [var heldOut, ..] ? heldOut : null };
+        byte[] text = Encoding.UTF8.GetBytes(recipe.ToString());
+        AtomicFile.Write(file, stream => stream.Write(text));
+        if (settings.Json)
+        {
+            terminal.Json(new { Schema = 1, File = file, Recipe = name, Model = model.Name, Weights = weights, Goal = Goals.First(item => item.Value == goal).Key });
+        }
+        else
+        {
+            terminal.Line($"{Path.GetRelativePath(Directory.GetCurrentDirectory(), file)}: {model.Name} from {weights}", "green");
+            terminal.Line($"look it over, and build it with '{CommandLine.Name} run'");
+        }
+
+        return ExitCodes.Fine;
+    }
+
+    private static Dictionary<string, Goal> Goals { get; } = new(StringComparer.OrdinalIgnoreCase) { ["size"] = Goal.Size, ["speed"] = Goal.Speed, ["finetune"] = Goal.FineTune };
+
+    /// <summary>The module classes of the project, compiled first where that is due; no model is built for it.</summary>
+    private async Task<IReadOnlyList<ModelClass>> Classes(string project, string? configuration, CancellationToken cancellation)
+    {
+        string[] arguments = configuration is null ? [] : [$"-p:Configuration={configuration}"];
+        var result = await terminal.Follow("compiling", quiet: true, step => Build.Run(project, [.. arguments, "-p:PipelineDslEnabled=false"], step, cancellation));
+        if (!result.Succeeded)
+        {
+            foreach (var diagnostic in result.Diagnostics.Where(diagnostic => diagnostic.Severity == "error"))
+            {
+                terminal.ReportLine(diagnostic.Text, Severity.Error);
+            }
+
+            throw new PipelineException(DiagnosticIds.CommandNotPossible, $"'{Path.GetFileName(project)}' does not compile, so its models cannot be seen; correct that first", project);
+        }
+
+        var properties = await Properties(project, arguments, cancellation);
+        if (properties["TargetPath"].Length == 0 && properties["TargetFrameworks"].Split(';')[0] is { Length: > 0 } framework)
+        {
+            properties = await Properties(project, [.. arguments, $"-p:TargetFramework={framework}"], cancellation);
+        }
+
+        if (properties["PipelineDslHostPath"].Length == 0)
+        {
+            terminal.Report(new(DiagnosticIds.CommandNotPossible, Severity.Warning, "the project does not refer to the package PipelineDsl, so its build makes nothing of recipes yet; add it with 'dotnet add package PipelineDsl'", SourceSpan.StartOf(project)));
+        }
+
+        string assembly = properties["TargetPath"];
+        return File.Exists(assembly)
+            ? ModelScan.Of(assembly)
+            : throw new PipelineException(DiagnosticIds.CommandNotPossible, $"the build of '{Path.GetFileName(project)}' left no assembly at '{assembly}'; name the project that holds the model", project);
+    }
+
+    private static async Task<Dictionary<string, string>> Properties(string project, IEnumerable<string> arguments, CancellationToken cancellation)
+    {
+        var (succeeded, output) = await Build.Query(project, [.. arguments, "-getProperty:TargetPath", "-getProperty:TargetFrameworks", "-getProperty:PipelineDslHostPath"], cancellation);
+        return succeeded
+            ? JsonDocument.Parse(output).RootElement.GetProperty("Properties").Deserialize<Dictionary<string, string>>()!
+            : throw new PipelineException(DiagnosticIds.CommandNotPossible, $"MSBuild does not understand '{project}': {output.Trim().Split('\n')[0]}; correct that first", project);
+    }
+
+    private ModelClass Model(IReadOnlyList<ModelClass> classes, string? wanted, string project)
+    {
+        ModelClass[] creatable = [.. classes.Where(type => type.IsCreatable)];
+        if (wanted is not null)
+        {
+            ModelClass[] meant = [.. classes.Where(type => type.Name == wanted || type.Name.EndsWith("." + wanted, StringComparison.Ordinal))];
+            return meant switch
+            {
+                [{ IsCreatable: true } only] => only,
+                [{ } only] => throw new PipelineException(DiagnosticIds.ModelNotCreatable, $"'{only.Name}' cannot be created by the build; it must be neither abstract nor generic nor private, with a constructor that needs no arguments", project),
+                [] => throw new PipelineException(DiagnosticIds.UnknownModel, $"there is no model '{wanted}' in the project{(NearestName.Find(wanted, creatable.Select(type => type.Name)) is { } near ? $"; did you mean '{near}'?" : Known(creatable))}", project),
+                _ => throw new PipelineException(DiagnosticIds.UnknownModel, $"'{wanted}' may be {Listed(meant)}; write one of them in full", project),
+            };
+        }
+
+        if (creatable.Length == 0)
+        {
+            throw new PipelineException(DiagnosticIds.UnknownModel, $"the project has no class that derives from torch.nn.Module and that the build can create{(classes.Count > 0 ? $" ({Listed(classes)} need arguments, or are abstract, generic or private)" : "")}; add a constructor without parameters", project);
+        }
+
+        // A module that others hold is a part of a model.
+        ModelClass[] whole = [.. creatable.Where(type => !classes.Any(other => other.Name != type.Name && other.Uses.Contains(type.Name)))];
+        var candidates = whole.Length > 0 ? whole : creatable;
+        return Choose("Which model?", "--model", candidates, type => type.Name, project);
+    }
+
+    private string Weights(ProjectContents contents, ModelClass model, string project)
+    {
+        if (contents.Weights.Count == 0)
+        {
+            string pickles = contents.Pickles.Count > 0 ? $"; '{contents.Pickles[0]}' is a pickle, which may run any code: convert it with Python's safetensors" : "";
+            throw new PipelineException(DiagnosticIds.MissingFile, $"the project holds no weights{pickles}; put a .safetensors file, or a folder of shards, into it", project);
+        }
+
+        // The names of tensors begin with the names of the model's members.
+        var fits = contents.Weights.Select(path => (Path: path, Fit: Fit(Path.Combine(contents.Folder, path), model))).ToList();
+        double best = fits.Max(item => item.Fit);
+        return Choose("Which weights?", "--weights", [.. fits.Where(item => item.Fit == best).Select(item => item.Path)], path => path, project);
+    }
+
+    private static double Fit(string path, ModelClass model)
+    {
+        try
+        {
+            using var store = WeightStore.Open(path);
+            return store.Names.Count == 0 ? 0 : (double)store.Names.Count(name => model.Members.Contains(name.Split('.')[0])) / store.Names.Count;
+        }
+        catch (PipelineException)
+        {
+            // Damaged, or none: it may still be named, and is then refused with the reason.
+            return -1;
+        }
+    }
+
+    /// <summary>The only choice, or the one that the user makes.</summary>
+    /// <exception cref="PipelineException">PDSL2006: nobody is there to choose.</exception>
+    private T Choose<T>(string question, string option, T[] choices, Func<T, string> name, string project)
+        where T : notnull =>
+        choices.Length == 1 ? choices[0]
+        : asks ? terminal.Choose(question, choices, name)
+        : throw new PipelineException(DiagnosticIds.CommandNotPossible, $"{option} must be given, because there is more than one choice: {string.Join(", ", choices.Select(name))}", project);
+
+    private static string Known(ModelClass[] classes) => classes.Length == 0 ? "" : $"; there is {Listed(classes)}";
+
+    private static string Listed(IEnumerable<ModelClass> classes) => string.Join(", ", classes.Select(type => $"'{type.Name}'"));
+
+    /// <summary>What is written.</summary>
+    internal sealed partial class Settings : OutputSettings
+    {
+        /// <summary>The project.</summary>
+        [CommandArgument(0, "[PROJECT]")]
+        [Description("A project file or its folder; without it, the project here")]
+        public string? Target { get; set; }
+
+        /// <summary>The model.</summary>
+        [CommandOption("--model <CLASS>")]
+        [Description("The model's class, with or without its namespace")]
+        public string? Model { get; set; }
+
+        /// <summary>The weights.</summary>
+        [CommandOption("--weights <PATH>")]
+        [Description("A .safetensors file of the project, or a folder of shards")]
+        public string? Weights { get; set; }
+
+        /// <summary>The goal.</summary>
+        [CommandOption("--goal <GOAL>")]
+        [Description("size, speed or finetune")]
+        public string? Goal { get; set; }
+
+        /// <summary>The data.</summary>
+        [CommandOption("--data <FILE>")]
+        [Description("What is learned from: text, .jsonl or .safetensors")]
+        public string? Data { get; set; }
+
+        /// <summary>The recipe's name.</summary>
+        [CommandOption("--name <NAME>")]
+        [Description("The recipe's name, which is also the file's")]
+        public string? Name { get; set; }
+
+        /// <summary>The configuration.</summary>
+        [CommandOption("-c|--configuration <NAME>")]
+        [Description("The configuration that is compiled to see the models")]
+        public string? Configuration { get; set; }
+
+        /// <summary>Whether an existing file is overwritten.</summary>
+        [CommandOption("--force")]
+        [Description("Overwrites a recipe that is there")]
+        public bool Force { get; set; }
+
+        /// <inheritdoc/>
+        public override ValidationResult Validate() =>
+            Goal is not null && !Goals.ContainsKey(Goal) ? ValidationResult.Error($"--goal is '{Goal}'; use size, speed or finetune")
+            : Name is not null && !RecipeName().IsMatch(Name) ? ValidationResult.Error($"--name is '{Name}'; use letters, digits, '-' and '_'")
+            : ValidationResult.Success();
+
+        [GeneratedRegex(@"^[A-Za-z][\w-]*$")]
+        private static partial Regex RecipeName();
+    }
+}
