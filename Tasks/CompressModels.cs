@@ -3,7 +3,7 @@ using Microsoft.Build.Utilities;
 
 namespace PipelineDsl.Tasks;
 
-/// <summary>Runs the host on a freshly compiled assembly: solves its recipes and leaves their artifacts in the intermediate folder.</summary>
+/// <summary>Runs the host on a freshly compiled assembly: solves its recipes and leaves their artifacts in the intermediate folder, or only plans or measures them.</summary>
 [MSBuildMultiThreadableTask]
 public sealed class CompressModels : ToolTask
 {
@@ -11,6 +11,12 @@ public sealed class CompressModels : ToolTask
 
     private string lastErrorLine = "";
     private bool cancelled;
+
+    /// <summary>What the host is asked for: <c>build</c>, <c>plan</c> or <c>evaluate</c>.</summary>
+    public string Verb { get; set; } = "build";
+
+    /// <summary>Full path of the file that receives what a plan or an evaluation found.</summary>
+    public string ResultFile { get; set; } = "";
 
     /// <summary>Full path of <c>PipelineDsl.Host.dll</c>.</summary>
     [Required]
@@ -239,6 +245,8 @@ public sealed class CompressModels : ToolTask
 
     private JsonText Request(int cores) => new JsonText()
         .Add("schema", 1)
+        .Add("verb", Verb)
+        .Add("result", ResultFile)
         .Add("assembly", StagedAssembly)
         .Add("projectDirectory", ProjectDirectory)
         .Add("projectFile", ProjectFile)

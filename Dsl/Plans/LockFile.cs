@@ -82,6 +82,7 @@ public static class LockFile
             long.TryParse(Value("seed"), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long seed) ? seed : throw new FormatException($"its seed is '{Value("seed")}'"),
             entries.Where(entry => entry.Section == "digests").ToDictionary(entry => entry.Name, entry => entry.Value.StartsWith(DigestPrefix, StringComparison.Ordinal) ? entry.Value.Substring(DigestPrefix.Length) : entry.Value),
             [.. entries.Where(entry => entry.Section == "layers").Select(entry => ReadLayer(entry.Name, entry.Value))],
+            entries.Where(entry => entry.Section == "analyze").ToDictionary(entry => entry.Name, entry => entry.Value),
             entries.FirstOrDefault(entry => entry.Section == "train").Value);
     }
 

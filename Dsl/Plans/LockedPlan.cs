@@ -8,6 +8,7 @@ namespace PipelineDsl.Plans;
 /// <param name="Seed">The recipe's seed.</param>
 /// <param name="Digests">SHA-256 of every file that goes in, by role.</param>
 /// <param name="Layers">The layers that get steps, in the order of the file.</param>
+/// <param name="Analyze">What is looked for in the weights: the settings of each analysis as written, by its name.</param>
 /// <param name="Train">How what the steps leave open is trained, as written, or null when nothing is.</param>
 public sealed record LockedPlan(
     string Recipe,
@@ -15,6 +16,7 @@ public sealed record LockedPlan(
     long Seed,
     IReadOnlyDictionary<string, string> Digests,
     IReadOnlyList<LockedLayer> Layers,
+    IReadOnlyDictionary<string, string> Analyze,
     string? Train);
 
 /// <summary>One layer of a lock file.</summary>

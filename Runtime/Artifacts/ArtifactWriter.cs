@@ -12,15 +12,19 @@ namespace PipelineDsl.Runtime.Artifacts;
 /// <summary>Writes an artifact beside its place first, and moves it there when everything about it is known and accepted.</summary>
 internal sealed class ArtifactWriter : IDisposable
 {
+    private static readonly UTF8Encoding Utf8 = new(false);
+
     private readonly PreparedRun run;
     private readonly string staging;
     private readonly string target;
+    private readonly string refused;
     private readonly List<TensorRecord> kept = [];
 
     private ArtifactWriter(PreparedRun run, string outputDirectory)
     {
         this.run = run;
         target = Path.Combine(outputDirectory, run.Recipe.Name);
+        refused = Path.Combine(RefusedFolder(outputDirectory), run.Recipe.Name);
         staging = Path.Combine(outputDirectory, "." + run.Recipe.Name + ".new");
     }
 
@@ -56,6 +60,9 @@ internal sealed class ArtifactWriter : IDisposable
         }
     }
 
+    /// <summary>What a manifest names a plan by.</summary>
+    public static string DigestOf(Plan plan) => new ContentKey("plan").Add("text", LockFile.Write(plan)).ToString();
+
     /// <summary>The manifest of the new artifact.</summary>
     public Manifest Describe(SolvedLayers solved, OrderedBlocks? blocks, QualityRecord? quality, string device)
     {
@@ -69,7 +76,7 @@ internal sealed class ArtifactWriter : IDisposable
             TensorLibrary = TensorLibrary.Version,
             Device = device,
             Seed = run.Recipe.Seed,
-            Plan = new ContentKey("plan").Add("text", LockFile.Write(run.Plan)).ToString(),
+            Plan = DigestOf(run.Plan),
             Sources = run.Sources,
             Weights = Digest,
             Bytes = new(run.Sources[RecipeFiles.Weights].Bytes, bytes),
@@ -85,11 +92,8 @@ internal sealed class ArtifactWriter : IDisposable
     /// <returns>The artifact's files by full path.</returns>
     public IReadOnlyList<string> Publish(Manifest manifest, RunFacts facts)
     {
-        var text = new UTF8Encoding(false);
-        File.WriteAllText(Path.Combine(staging, ArtifactFiles.HtmlReport), HtmlReport.Write(manifest, facts), text);
-        File.WriteAllText(Path.Combine(staging, ArtifactFiles.MarkdownReport), MarkdownReport.Write(manifest, facts), text);
-        File.WriteAllText(Path.Combine(staging, ArtifactFiles.JsonReport), JsonReport.Write(manifest, facts), text);
-        File.WriteAllText(Path.Combine(staging, ArtifactFiles.Manifest), ManifestFile.Write(manifest), text);
+        WriteReports(staging, manifest, facts);
+        File.WriteAllText(Path.Combine(staging, ArtifactFiles.Manifest), ManifestFile.Write(manifest), Utf8);
         Directory.CreateDirectory(target);
         string[] exported = [.. (manifest.Exports?.SelectMany(export => export.Files) ?? []).Concat(manifest.Training?.Adapter?.Files ?? []).Concat(manifest.Analysis?.Files ?? []).Select(file => file.Path)];
         RemoveStale(ArtifactFiles.Exports, exported);
@@ -104,8 +108,26 @@ internal sealed class ArtifactWriter : IDisposable
             files.Add(place);
         }
 
+        if (Directory.Exists(refused))
+        {
+            Directory.Delete(refused, recursive: true);
+        }
+
         return files;
     }
+
+    /// <summary>Writes the reports of an artifact that is not accepted beside the folder of artifacts; what was published before stays.</summary>
+    /// <returns>Full path of the page.</returns>
+    public string Refuse(Manifest manifest, RunFacts facts)
+    {
+        Directory.CreateDirectory(refused);
+        WriteReports(refused, manifest, facts);
+        return Path.Combine(refused, ArtifactFiles.HtmlReport);
+    }
+
+    /// <summary>The folder that holds a folder of reports for every recipe whose last artifact was not accepted.</summary>
+    /// <param name="outputDirectory">The folder of artifacts.</param>
+    public static string RefusedFolder(string outputDirectory) => Path.TrimEndingDirectorySeparator(outputDirectory) + ".refused";
 
     /// <summary>Files below a folder that the recipe no longer asks for.</summary>
     private void RemoveStale(string name, string[] exported)
@@ -138,6 +160,13 @@ internal sealed class ArtifactWriter : IDisposable
         {
             Directory.Delete(staging, recursive: true);
         }
+    }
+
+    private static void WriteReports(string folder, Manifest manifest, RunFacts facts)
+    {
+        File.WriteAllText(Path.Combine(folder, ArtifactFiles.HtmlReport), HtmlReport.Write(manifest, facts), Utf8);
+        File.WriteAllText(Path.Combine(folder, ArtifactFiles.MarkdownReport), MarkdownReport.Write(manifest, facts), Utf8);
+        File.WriteAllText(Path.Combine(folder, ArtifactFiles.JsonReport), JsonReport.Write(manifest, facts), Utf8);
     }
 
     private void WriteWeights(SolvedLayers solved)

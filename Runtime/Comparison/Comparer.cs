@@ -66,7 +66,13 @@ public static class Comparer
             Layers = [.. layers.OfType<ComparedLayer>()],
             UnchangedLayers = layers.Count(layer => layer is null),
             Sources = Sources(before.Digests, after.Digests),
-            Values = [.. Value("model", before.Model, after.Model), .. Value("seed", Text(before.Seed), Text(after.Seed)), .. Value("train", before.Train, after.Train)],
+            Values =
+            [
+                .. Value("model", before.Model, after.Model),
+                .. Value("seed", Text(before.Seed), Text(after.Seed)),
+                .. Value("train", before.Train, after.Train),
+                .. before.Analyze.Keys.Union(after.Analyze.Keys).Order(StringComparer.Ordinal).SelectMany(name => Value(name, before.Analyze.GetValueOrDefault(name), after.Analyze.GetValueOrDefault(name))),
+            ],
         };
     }
 

@@ -25,7 +25,7 @@ public sealed record ComparisonReport
     /// <summary>The files that went in and are not the same, by role.</summary>
     public required IReadOnlyList<ComparedSource> Sources { get; init; }
 
-    /// <summary>What else differs: <c>model</c>, <c>seed</c>, <c>engine</c>, <c>tensorLibrary</c>, <c>device</c>, <c>train</c>, by name.</summary>
+    /// <summary>What else differs: <c>model</c>, <c>seed</c>, <c>engine</c>, <c>tensorLibrary</c>, <c>device</c>, <c>train</c> and analyses, by name.</summary>
     public required IReadOnlyList<ComparedValue> Values { get; init; }
 
     /// <summary>Whether both weights files are the same to the bit; null for lock files, which have none.</summary>

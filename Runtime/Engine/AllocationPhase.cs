@@ -23,14 +23,14 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
     /// <exception cref="PipelineException">PDSL3015: the budget is too small; PDSL1007: there is nothing to choose.</exception>
     public AllocationRecord Allocate(IReadOnlyList<LayerUnit> units, IReadOnlyDictionary<string, string> statistics, CancellationToken cancellation)
     {
-        var layers = units.Where(unit => LayerChoices.IsOpen(unit.Plan)).Select(unit => LayerChoices.Of(unit, BiasBytes(unit))).ToList();
+        var layers = units.Where(unit => LayerChoices.IsOpen(unit.Plan)).Select(unit => LayerChoices.Of(unit, run.BiasBytes(unit.Layer))).ToList();
         if (layers.Count == 0)
         {
             throw new PipelineException(DiagnosticIds.ContradictorySettings, $"the budget '{budget.Text}' has nothing left to choose: no layer gets a step that leaves something open; leave 'rank' out of a 'decompose' step or 'bits' out of a 'quantize' step, or drop the budget", budget.Span);
         }
 
         long stored = StoredBytes(units);
-        long total = budget.TotalBytes(units.Sum(unit => unit.Plan.BytesBefore), units.Sum(unit => unit.Plan.Shape.Count), OtherBytes(units));
+        long total = TotalBytes(units);
         long smallest = stored + layers.Sum(layer => layer.Smallest);
         if (total < smallest)
         {
@@ -44,14 +44,21 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
             budget.Text,
             SettingDescriptor.Format(run.Recipe.Allocate),
             total,
-            stored + chosen.Plans.Zip(units.Where(unit => LayerChoices.IsOpen(unit.Plan))).Sum(item => LayerChoices.Bytes(item.First, BiasBytes(item.Second))),
+            stored + chosen.Plans.Zip(units.Where(unit => LayerChoices.IsOpen(unit.Plan))).Sum(item => LayerChoices.Bytes(item.First, run.BiasBytes(item.Second.Layer))),
             smallest,
             chosen.Distortion,
             chosen.LowerBound,
             chosen.Measured,
             chosen.Note,
-            [.. chosen.Plans.Zip(chosen.Layers).Select(item => new AllocatedLayer(item.First.Path, item.First.Describe(), item.First.BytesAfter, item.Second.Distortion, item.Second.Reason) { Chosen = item.Second.Chosen, Cheaper = item.Second.Cheaper, Dearer = item.Second.Dearer })]);
+            [.. chosen.Plans.Zip(chosen.Layers).Select(item => new AllocatedLayer(item.First.Path, item.First.Describe(), item.First.BytesAfter, item.Second.Distortion, item.Second.Reason) { Chosen = item.Second.Chosen, Cheaper = item.Second.Cheaper, Dearer = item.Second.Dearer })])
+        {
+            TradeOff = [.. chosen.TradeOff.Select(point => new TradeOffPoint(stored + point.Cost, point.Distortion))],
+        };
     }
+
+    /// <summary>The most bytes of all tensors of the artifact.</summary>
+    public long TotalBytes(IReadOnlyList<LayerUnit> units) =>
+        budget.TotalBytes(units.Sum(unit => unit.Plan.BytesBefore), units.Sum(unit => unit.Plan.Shape.Count), run.UntouchedBytes() + units.Sum(unit => run.BiasBytes(unit.Layer)));
 
     private Chosen Choose(List<LayerChoices> layers, long bytes, IReadOnlyDictionary<string, string> statistics, CancellationToken cancellation)
     {
@@ -114,6 +121,7 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
             string.Create(CultureInfo.InvariantCulture, $"{parts[i]:0.####} of the calibration loss gained; {errors[i][choice]:0.####} {predicted[i].Unit}")))])
         {
             Measured = Increase(choices),
+            TradeOff = sensitivities is null ? [] : Frontier(layers, [.. errors.Select((error, i) => (IReadOnlyList<double>)[.. error.Select(value => value * sensitivities[i])])]),
             Note = $"Loss gained on the calibration data by each plan that was tried: {string.Join("; ", tried.Select(trial => string.Create(CultureInfo.InvariantCulture, $"{trial.Name} {trial.LossIncrease:0.####}")))}. The least was taken.",
         };
     }
@@ -153,12 +161,30 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
             table[i],
             choice,
             table[i][choice],
-            string.Create(CultureInfo.InvariantCulture, $"{table[i][choice]:0.####} {units[i]}; {table[i][0]:0.####} at its smallest")))]);
+            string.Create(CultureInfo.InvariantCulture, $"{table[i][choice]:0.####} {units[i]}; {table[i][0]:0.####} at its smallest")))])
+        {
+            TradeOff = Frontier(layers, table),
+        };
 
-    private Chosen Farms(LayerDistortions distortions, ShareAllocator shares, List<LayerChoices> layers, long bytes, CancellationToken cancellation)
+    /// <summary>What other budgets would lose: at most so many of the sums that are least for their costs, the first and the last among them.</summary>
+    private static IReadOnlyList<AllocationOption> Frontier(List<LayerChoices> layers, IReadOnlyList<IReadOnlyList<double>> table)
     {
-        var fits = layers.Select(layer => LayerDistortions.HeavyTail(run, layer)).ToList();
-        return Shared(distortions, layers, shares.ByExponent([.. fits.Select(fit => fit.Alpha)], bytes), [.. fits.Select(fit => string.Create(CultureInfo.InvariantCulture, $"heavy-tail exponent {fit.Alpha:0.00}"))], cancellation);
+        // A choice that makes the loss no number is none.
+        var options = Options(layers, table).Select(layer => (IReadOnlyList<AllocationOption>)[.. layer.Where(option => double.IsFinite(option.Distortion))]).ToList();
+        if (options.Exists(layer => layer.Count == 0))
+        {
+            return [];
+        }
+
+        var sums = LinearRelaxation.Frontier(options);
+        int count = Math.Min(sums.Count, AllocationRecord.MaxPoints);
+        return [.. Enumerable.Range(0, count).Select(i => sums[count == 1 ? 0 : (int)((long)i * (sums.Count - 1) / (count - 1))])];
+    }
+
+    private static Chosen Farms(LayerDistortions distortions, ShareAllocator shares, List<LayerChoices> layers, long bytes, CancellationToken cancellation)
+    {
+        var exponents = layers.Select(distortions.HeavyTail).ToList();
+        return Shared(distortions, layers, shares.ByExponent(exponents, bytes), [.. exponents.Select(exponent => string.Create(CultureInfo.InvariantCulture, $"heavy-tail exponent {exponent:0.00}"))], cancellation);
     }
 
     /// <summary>Of several plans that a rule gives, one a width, the one with the least sum of predicted errors.</summary>
@@ -196,18 +222,9 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
     private static IReadOnlyList<IReadOnlyList<AllocationOption>> Options(List<LayerChoices> layers, IReadOnlyList<IReadOnlyList<double>> table) =>
         [.. layers.Select((layer, i) => (IReadOnlyList<AllocationOption>)[.. layer.Choices.Select((choice, at) => new AllocationOption(choice.Cost, table[i][at]))])];
 
-    private long BiasBytes(LayerUnit unit) => run.Weights.Contains(unit.Layer.BiasName) ? run.Weights.Info(unit.Layer.BiasName).ByteCount : 0;
-
     /// <summary>Bytes of the layers whose steps are fixed and of every tensor that no step touches.</summary>
     private long StoredBytes(IReadOnlyList<LayerUnit> units) =>
-        OtherBytes(units) - units.Sum(BiasBytes) + units.Where(unit => !LayerChoices.IsOpen(unit.Plan)).Sum(unit => LayerChoices.Bytes(unit.Plan, BiasBytes(unit)));
-
-    /// <summary>Bytes of everything but the weights of the layers that get steps.</summary>
-    private long OtherBytes(IReadOnlyList<LayerUnit> units)
-    {
-        var weights = units.Select(unit => unit.Layer.WeightName).ToHashSet(StringComparer.Ordinal);
-        return run.Model.state_dict().Keys.Where(name => run.Weights.Contains(name) && !weights.Contains(name)).Sum(name => run.Weights.Info(name).ByteCount);
-    }
+        run.UntouchedBytes() + units.Where(unit => !LayerChoices.IsOpen(unit.Plan)).Sum(unit => LayerChoices.Bytes(unit.Plan, run.BiasBytes(unit.Layer)));
 
     private sealed record LayerReason(double? Distortion, string Reason)
     {
@@ -223,5 +240,7 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
         public double? Measured { get; init; }
 
         public string? Note { get; init; }
+
+        public IReadOnlyList<AllocationOption> TradeOff { get; init; } = [];
     }
 }

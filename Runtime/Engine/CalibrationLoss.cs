@@ -28,8 +28,10 @@ internal sealed class CalibrationLoss(IModelPipeline pipeline, PreparedRun run, 
     public double Increase(IReadOnlyList<SolvedUnit> layers, CancellationToken cancellation) =>
         Measure(NameOf(layers.Select(layer => (layer.Unit.Path, layer.Key))), () => layers, cancellation) - Baseline(cancellation);
 
-    /// <summary>Why the data has no loss, or null where it has one.</summary>
-    public string? Missing()
+    /// <summary>Why the data has no loss, or null where it has one; asked once and cached.</summary>
+    public string? Missing() => store.Lines(Key("missing"), () => Try() is { } reason ? [reason] : []) is [var known, ..] ? known : null;
+
+    private string? Try()
     {
         using var noGradients = no_grad();
         using var scope = NewDisposeScope();

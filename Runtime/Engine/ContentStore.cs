@@ -16,11 +16,14 @@ internal sealed class ContentStore(string folder, ContentStore? beneath = null, 
 
     private int cleaned;
 
+    /// <summary>Whether the store is only looked at: nothing is computed, written or dropped, and what is not there is a <see cref="NotCachedException"/>.</summary>
+    public bool IsReadOnly { get; init; }
+
     /// <summary>The file with a key's content, or null when it is not there or damaged; damaged entries are dropped.</summary>
     public string? Find(string key) => FindHere(key) ?? beneath?.Find(key) ?? FindThere(key);
 
     /// <summary>A store above this one for what is only tried out: disposing it deletes what was not moved here.</summary>
-    public TrialStore Above() => new(this, Path.Combine(folder, "trials"));
+    public TrialStore Above() => new(this, IsReadOnly ? null : Path.Combine(folder, "trials"));
 
     private string? FindHere(string key)
     {
@@ -39,10 +42,10 @@ internal sealed class ContentStore(string folder, ContentStore? beneath = null, 
                     }
                 }
 
-                File.Delete(content);
+                Drop(content);
             }
 
-            File.Delete(entry);
+            Drop(entry);
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
@@ -60,32 +63,49 @@ internal sealed class ContentStore(string folder, ContentStore? beneath = null, 
         return remote.Fetch(digest, temporary) ? Keep(key, digest, temporary, scratch) : null;
     });
 
+    private void Drop(string file)
+    {
+        if (!IsReadOnly)
+        {
+            File.Delete(file);
+        }
+    }
+
     /// <summary>The right to compute what a key names: processes that share the folder compute it one after the other, so the second finds it.</summary>
     /// <param name="key">The key; look for it again once the claim is there. No other claim may be taken while this one is held.</param>
     /// <param name="cancellation">Ends the wait for another process.</param>
     /// <exception cref="PipelineException">PDSL3012: the folder cannot be written to.</exception>
     public IDisposable Claim(string key, CancellationToken cancellation) =>
-        Writing(() => Engine.Claim.Take(Path.Combine(folder, "claims", key[..ClaimDigits]), cancellation: cancellation));
+        IsReadOnly ? throw new NotCachedException() : Writing(() => Engine.Claim.Take(Path.Combine(folder, "claims", key[..ClaimDigits]), cancellation: cancellation));
 
     /// <summary>The number of a key; computed and stored when it is not there.</summary>
     public double Number(string key, Func<double> compute) => Numbers(key, () => [compute()])[0];
 
     /// <summary>The numbers of a key; computed and stored when they are not there.</summary>
-    public IReadOnlyList<double> Numbers(string key, Func<IReadOnlyList<double>> compute)
+    public IReadOnlyList<double> Numbers(string key, Func<IReadOnlyList<double>> compute) =>
+        [.. Lines(key, () => [.. compute().Select(value => value.ToString("R", CultureInfo.InvariantCulture))]).Select(line => double.Parse(line, CultureInfo.InvariantCulture))];
+
+    /// <summary>The lines of text of a key; computed and stored when they are not there.</summary>
+    public IReadOnlyList<string> Lines(string key, Func<IReadOnlyList<string>> compute)
     {
         if (Find(key) is { } found)
         {
-            return [.. File.ReadLines(found).Select(line => double.Parse(line, CultureInfo.InvariantCulture))];
+            return File.ReadAllLines(found);
         }
 
-        var values = compute();
-        Put(key, path => File.WriteAllLines(path, values.Select(value => value.ToString("R", CultureInfo.InvariantCulture))));
-        return values;
+        if (IsReadOnly)
+        {
+            throw new NotCachedException();
+        }
+
+        var lines = compute();
+        Put(key, path => File.WriteAllLines(path, lines));
+        return lines;
     }
 
     /// <summary>Stores what <paramref name="write"/> writes to the path it is given, and returns where it now lies.</summary>
     /// <exception cref="PipelineException">PDSL3012: the folder cannot be written to.</exception>
-    public string Put(string key, Action<string> write) => Writing(() => PutFile(key, write));
+    public string Put(string key, Action<string> write) => IsReadOnly ? throw new NotCachedException() : Writing(() => PutFile(key, write));
 
     private T Writing<T>(Func<T> write)
     {
@@ -148,3 +168,6 @@ internal sealed class ContentStore(string folder, ContentStore? beneath = null, 
 
     private string ContentPath(string digest) => Path.Combine(folder, "cas", digest[..2], digest);
 }
+
+/// <summary>Something that must be computed, where nothing is.</summary>
+internal sealed class NotCachedException : Exception;

@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using PipelineDsl.Diagnostics;
 using PipelineDsl.Plans;
 using PipelineDsl.Runtime.Allocation;
 using PipelineDsl.Runtime.Analysis;
@@ -19,6 +18,9 @@ namespace PipelineDsl.Runtime.Engine;
 /// <param name="observer">Hears what is going on.</param>
 internal sealed class LayerDistortions(PreparedRun run, CalibrationLoss loss, ContentStore store, TrialStore trials, IReadOnlyDictionary<string, string> statistics, RunOptions options, IRunObserver observer)
 {
+    /// <summary>Raised whenever the same weight gives another exponent.</summary>
+    private const int HeavyTailVersion = 1;
+
     /// <summary>The error that each choice is predicted to have, as a share of the energy in the metrics of the layer's steps: ranks from one decomposition, everything else by trying it out on the weight.</summary>
     /// <remarks>
     /// For steps that train it is the error of what they start from. Layers whose only step is meant to be compared by energies have errors in units of their mean energy: of those that
@@ -68,8 +70,12 @@ internal sealed class LayerDistortions(PreparedRun run, CalibrationLoss loss, Co
         return new(baseline, [.. layers.Select((layer, i) => new SensitivityRow(layer.Open.Path, [.. layer.Choices.Select(choice => choice.Cost)], metrics[i]))]);
     }
 
-    /// <summary>The exponent of a layer's weight.</summary>
-    public static HillFit HeavyTail(PreparedRun run, LayerChoices layer)
+    /// <summary>The heavy-tail exponent of a layer's weight.</summary>
+    public double HeavyTail(LayerChoices layer) => store.Number(
+        new ContentKey("heavy tail").Add("version", HeavyTailVersion).Add("tensors", TensorLibrary.Version).Add("weight", run.WeightDigests[layer.Open.Path]).Add("rows", layer.Open.Shape.Rows).ToString(),
+        () => Fit(layer).Alpha);
+
+    private HillFit Fit(LayerChoices layer)
     {
         using var scope = NewDisposeScope();
         var weight = run.Weights.Read(layer.Layer.WeightName).reshape(layer.Open.Shape.Rows, layer.Open.Shape.Columns);
@@ -80,23 +86,7 @@ internal sealed class LayerDistortions(PreparedRun run, CalibrationLoss loss, Co
     public TrialLayers Try(IReadOnlyList<LayerChoices> layers, IReadOnlyList<PlannedLayer> plans, CancellationToken cancellation)
     {
         List<LayerUnit> units = [.. layers.Zip(plans).Select(item => new LayerUnit(run, item.Second, item.First.Layer))];
-        return new([.. units.Select(unit => (unit.Path, unit.Key(statistics, options.Device)))], () => new SolvePhase(run, trials.Store, options, new Unheard()).Solve(units, statistics, cancellation));
-    }
-
-    /// <summary>What is tried out is neither a result nor a reason to warn.</summary>
-    private sealed class Unheard : IRunObserver
-    {
-        public void Report(RecipeDiagnostic diagnostic)
-        {
-        }
-
-        public void Progress(string message)
-        {
-        }
-
-        public void Record(string entry)
-        {
-        }
+        return new([.. units.Select(unit => (unit.Path, unit.Key(statistics, options.Device)))], () => new SolvePhase(run, trials.Store, options, new SilentObserver()).Solve(units, statistics, cancellation));
     }
 }
 

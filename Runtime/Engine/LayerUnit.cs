@@ -31,7 +31,7 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
     public PlannedLayer Plan => plan;
 
     /// <summary>The steps that are solved for the layer alone; an adapter after them is trained with all others.</summary>
-    private IReadOnlyList<Step> Steps { get; } = [.. plan.Steps.Where(step => step.Stage != Stage.Adapt)];
+    public IReadOnlyList<Step> Steps { get; } = [.. plan.Steps.Where(step => step.Stage != Stage.Adapt)];
 
     /// <summary>The step whose result is trained, or null.</summary>
     public Step? Trained => plan.Steps is [.., { IsTrained: true } last] ? last : null;

@@ -72,7 +72,7 @@ internal sealed class MemoryPlan
     public MemoryGate Gate(long? limit) => new(limit - Base - Resident);
 
     /// <summary>Refuses a limit that cannot be kept.</summary>
-    /// <exception cref="PipelineException">PDSL3021: the message tells the smallest that can.</exception>
+    /// <exception cref="PipelineException">PDSL3022: the message tells the smallest that can.</exception>
     public void Require(long limit, Recipe recipe)
     {
         if (Smallest > limit)

@@ -2,6 +2,7 @@ using System.Text;
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Plans;
 using PipelineDsl.Runtime.Formats;
+using PipelineDsl.Runtime.Planning;
 
 namespace PipelineDsl.Runtime.Engine;
 
@@ -16,18 +17,9 @@ internal sealed class PlanLock(RunOptions options, IRunObserver observer)
     /// <exception cref="PipelineException">PDSL3009: locked mode, and the plan differs.</exception>
     public void Check(PreparedRun run)
     {
+        RequireFile(run);
         string path = PathFor(run);
-        if (!File.Exists(path))
-        {
-            if (options.LockedMode)
-            {
-                throw new PipelineException(DiagnosticIds.PlanDiffersFromLock, $"locked mode needs '{Path.GetFileName(path)}' and it is not there; build once without locked mode and commit it", run.Recipe.Span);
-            }
-
-            return;
-        }
-
-        var differences = options.UpdateLock ? [] : LockFile.Differences(File.ReadAllText(path), LockFile.Write(run.Plan));
+        var differences = options.UpdateLock ? [] : Differences(run, path);
         if (differences.Count == 0)
         {
             return;
@@ -42,6 +34,31 @@ internal sealed class PlanLock(RunOptions options, IRunObserver observer)
 
         observer.Report(new(DiagnosticIds.PlanDiffersFromLock, Severity.Warning, message, SourceSpan.StartOf(path)));
     }
+
+    /// <summary>Refuses to go on in locked mode without a lock file.</summary>
+    /// <exception cref="PipelineException">PDSL3009: locked mode, and there is none.</exception>
+    public void RequireFile(PreparedRun run)
+    {
+        string path = PathFor(run);
+        if (options.LockedMode && !File.Exists(path))
+        {
+            throw new PipelineException(DiagnosticIds.PlanDiffersFromLock, $"locked mode needs '{Path.GetFileName(path)}' and it is not there; build once without locked mode and commit it", run.Recipe.Span);
+        }
+    }
+
+    /// <summary>How the plan stands to its lock file, without a word to the user.</summary>
+    /// <param name="run">The prepared recipe.</param>
+    /// <param name="isFinal">Whether the plan has all its numbers.</param>
+    public PlanLockState StateOf(PreparedRun run, bool isFinal)
+    {
+        string path = PathFor(run);
+        var differences = isFinal ? Differences(run, path) : [];
+        string state = !File.Exists(path) ? "missing" : !isFinal ? "unknown" : differences.Count > 0 ? "differs" : "agrees";
+        return new(Path.GetRelativePath(options.ProjectDirectory, path).Replace('\\', '/'), state, differences);
+    }
+
+    private static IReadOnlyList<string> Differences(PreparedRun run, string path) =>
+        File.Exists(path) ? LockFile.Differences(File.ReadAllText(path), LockFile.Write(run.Plan)) : [];
 
     /// <summary>Writes a missing lock and updates it on request; a run does so when it has succeeded.</summary>
     /// <returns>The lock file's path.</returns>

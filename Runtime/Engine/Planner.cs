@@ -15,6 +15,9 @@ namespace PipelineDsl.Runtime.Engine;
 /// <param name="observer">Hears problems.</param>
 internal sealed class Planner(RunOptions options, IRunObserver observer)
 {
+    /// <summary>Whether the recipe is only planned, so that the model needs no numbers whatever the recipe asks for.</summary>
+    public bool RunsNothing { get; init; }
+
     /// <summary>Makes a recipe ready to run.</summary>
     /// <exception cref="PipelineException">Something is wrong; everything else that is wrong was reported to the observer.</exception>
     public PreparedRun Prepare(IModelPipeline pipeline)
@@ -62,6 +65,7 @@ internal sealed class Planner(RunOptions options, IRunObserver observer)
                 Sources = sources,
                 Paths = files.Paths,
                 Layers = planned,
+                Code = options.CodeFingerprint ?? CodeFingerprint.Of(pipeline.GetType()),
                 Device = options.TensorDevice,
                 Memory = new(recipe, memory, options.MemoryLimit),
                 WeightDigests = planned.ToDictionary(item => item.Plan.Path, item => weights.Digest(item.Layer.WeightName)),
@@ -81,7 +85,7 @@ internal sealed class Planner(RunOptions options, IRunObserver observer)
         return RunsModel(pipeline.Recipe) ? pipeline.CreateModule() : MakeShapes(pipeline) ?? pipeline.CreateModule();
     }
 
-    private bool RunsModel(Recipe recipe) => !options.ShapesOnly || recipe is not { Calibrate: null, Train: null, Evaluate: null };
+    private bool RunsModel(Recipe recipe) => !RunsNothing && (!options.ShapesOnly || recipe is not { Calibrate: null, Train: null, Evaluate: null });
 
     /// <summary>The model without numbers, or null where its constructor does not allow that.</summary>
     private static nn.Module? MakeShapes(IModelPipeline pipeline)

@@ -36,6 +36,9 @@ internal sealed class PreparedRun : IDisposable
     /// <summary>SHA-256 of each of these layers' weights, by path.</summary>
     public required IReadOnlyDictionary<string, string> WeightDigests { get; init; }
 
+    /// <summary>Tells one state of the user's code from another.</summary>
+    public required string Code { get; init; }
+
     /// <summary>Where the model runs, and solvers that can.</summary>
     public required Device Device { get; init; }
 
@@ -52,15 +55,25 @@ internal sealed class PreparedRun : IDisposable
     /// <summary>Starts the key of something that comes from running the user's model on data: the code, the model, its weights, the data and what computes.</summary>
     /// <param name="kind">What is computed.</param>
     /// <param name="data">The role of the data, or of none.</param>
-    /// <param name="options">Where it runs, and the state of the user's code.</param>
+    /// <param name="options">Where it runs.</param>
     public ContentKey ModelKey(string kind, string data, RunOptions options) => new ContentKey(kind)
         .Add("tensors", TensorLibrary.Version)
         .Add("device", options.Device)
-        .Add("code", options.CodeFingerprint)
+        .Add("code", Code)
         .Add("model", Recipe.Model)
         .Add("original", Sources[RecipeFiles.Weights].Sha256)
         .Add("data", Sources.GetValueOrDefault(data)?.Sha256 ?? "")
         .Add("tokenizer", Sources.GetValueOrDefault(RecipeFiles.Tokenizer)?.Sha256 ?? "");
+
+    /// <summary>Bytes of a layer's bias as it is.</summary>
+    public long BiasBytes(ModelLayer layer) => layer.Bias is not null && Weights.Contains(layer.BiasName) ? Weights.Info(layer.BiasName).ByteCount : 0;
+
+    /// <summary>Bytes of all tensors of the model but weight and bias of the layers that get steps.</summary>
+    public long UntouchedBytes()
+    {
+        var touched = Layers.SelectMany(item => new[] { item.Layer.WeightName, item.Layer.BiasName }).ToHashSet(StringComparer.Ordinal);
+        return Model.state_dict().Keys.Where(name => Weights.Contains(name) && !touched.Contains(name)).Sum(name => Weights.Info(name).ByteCount);
+    }
 
     /// <summary>Opens a data file of the recipe.</summary>
     /// <param name="role">Its role.</param>

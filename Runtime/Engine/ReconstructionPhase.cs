@@ -4,6 +4,7 @@ using PipelineDsl.Diagnostics;
 using PipelineDsl.Runtime.Data;
 using PipelineDsl.Runtime.Models;
 using PipelineDsl.Runtime.Native;
+using PipelineDsl.Runtime.Planning;
 using PipelineDsl.Runtime.Reconstruction;
 using PipelineDsl.Runtime.Statistics;
 using TorchSharp;
@@ -20,9 +21,6 @@ namespace PipelineDsl.Runtime.Engine;
 /// </remarks>
 internal sealed class ReconstructionPhase(IModelPipeline pipeline, PreparedRun run, ContentStore store, RunOptions options, IRunObserver observer)
 {
-    /// <summary>Raised whenever the same input gives another result.</summary>
-    private const int Version = 2;
-
     private readonly Dictionary<string, nn.Module> modules = ModelLayer.Find(run.Model).ToDictionary(layer => layer.Path, layer => layer.Module, StringComparer.Ordinal);
 
     private readonly Lazy<DataSource> data = new(() => run.OpenData(RecipeFiles.Calibration, run.Recipe.Calibrate!.Samples, run.Recipe.Calibrate.SequenceLength));
@@ -34,11 +32,7 @@ internal sealed class ReconstructionPhase(IModelPipeline pipeline, PreparedRun r
     /// <exception cref="PipelineException">PDSL1005: there is no calibration data. PDSL1007: the layers of a block ask for different trainings. PDSL3006: a block is never called. PDSL3007: it cannot be trained.</exception>
     public void Reconstruct(SolvedLayers solved, IReadOnlyDictionary<string, string> statistics, CancellationToken cancellation)
     {
-        if (run.Recipe.Calibrate is null)
-        {
-            throw new PipelineException(DiagnosticIds.MissingSetting, $"recipe '{run.Recipe.Name}' has steps that train on calibration data; add 'calibrate'", run.Recipe.Span);
-        }
-
+        RequireData(run);
         using var thread = new ThreadCount(1);
         run.Model.to(options.TensorDevice);
         try
@@ -62,27 +56,23 @@ internal sealed class ReconstructionPhase(IModelPipeline pipeline, PreparedRun r
             parameter.requires_grad = false;
         }
 
-        var blocks = solved.Layers.Values.Where(layer => layer.Unit.Reconstruction is not null)
-            .GroupBy(PathOf, StringComparer.Ordinal).Select(block => (Path: block.Key, Layers: block.ToList())).ToList();
-        var order = Capture(1, cancellation).FirstCalls(modules.Select(module => (module.Key, module.Value)));
-        if (blocks.Find(block => !order.ContainsKey(block.Path)) is { Path: not null } unreached)
+        var calls = store.Lines(BlockMembers.OrderKey(run, options), () =>
+            [.. Capture(1, cancellation).FirstCalls(modules.Select(module => (module.Key, module.Value))).OrderBy(call => call.Value).Select(call => call.Key)]);
+        foreach (var members in BlockMembers.InOrder([.. solved.Layers.Values.Select(layer => layer.Unit)], modules, calls))
         {
-            throw new PipelineException(DiagnosticIds.LayerNotReached, $"calibration never reached '{unreached.Path}': the model does not use it, or calls 'forward' on it where hooks need 'call'", unreached.Layers[0].Unit.Plan.Span);
-        }
-
-        foreach (var (path, layers) in blocks.OrderBy(block => order[block.Path]))
-        {
-            var before = solved.Layers.Values.Where(layer => !BlockPath.Holds(path, layer.Unit.Path) && order.GetValueOrDefault(layer.Unit.Path, -1) < order[path]).ToList();
-            var inside = solved.Layers.Values.Where(layer => BlockPath.Holds(path, layer.Unit.Path)).ToList();
-            var block = new TrainedBlock(path, ModuleCalls.Of(modules[path])!, Agreed(path, layers), layers, before, [.. inside.Except(layers)]);
-            string key = Key(block);
-            var keys = layers.ToDictionary(layer => layer.Unit.Path, layer => new ContentKey("reconstructed").Add("block", key).Add("layer", layer.Unit.Path).ToString());
+            List<SolvedUnit> Solved(IEnumerable<LayerUnit> units) => [.. units.Select(unit => solved.Layers[unit.Path])];
+            var layers = Solved(members.Layers);
+            var block = new TrainedBlock(members.Path, ModuleCalls.Of(modules[members.Path])!, members.Settings, layers, Solved(members.Before), Solved(members.Others));
+            string key = members.Key(run, options, solved.Layers.ToDictionary(layer => layer.Key, layer => layer.Value.Key));
+            var keys = members.LayerKeys(key);
             if (IsMissing(keys))
             {
                 using var claim = store.Claim(key, cancellation);
                 if (IsMissing(keys))
                 {
+                    var watch = Stopwatch.StartNew();
                     Train(block, keys, statistics, cancellation);
+                    observer.Record(WorkRates.Entry(new CostModel(run).Block(members), options.Device, watch.Elapsed.TotalSeconds));
                 }
             }
 
@@ -90,20 +80,17 @@ internal sealed class ReconstructionPhase(IModelPipeline pipeline, PreparedRun r
         }
     }
 
-    private bool IsMissing(Dictionary<string, string> keys) => keys.Values.Any(layer => store.Find(layer) is null);
-
-    private string PathOf(SolvedUnit layer) =>
-        layer.Unit.Reconstruction!.Scope == ReconstructionScope.Layer ? layer.Unit.Path : BlockPath.Of(layer.Unit.Path, modules);
-
-    private static ReconstructionSettings Agreed(string path, List<SolvedUnit> layers)
+    /// <summary>Refuses a recipe that has nothing to train on.</summary>
+    /// <exception cref="PipelineException">PDSL1005: there is no calibration data.</exception>
+    public static void RequireData(PreparedRun run)
     {
-        var settings = layers[0].Unit.Reconstruction!;
-        var other = layers.Find(layer => layer.Unit.Reconstruction != settings);
-        return other is null ? settings : throw new PipelineException(
-            DiagnosticIds.ContradictorySettings,
-            $"the layers of block '{path}' train together, and '{other.Unit.Path}' asks for another number of steps or samples than '{layers[0].Unit.Path}'; give them the same, or say 'reconstruct: layer'",
-            other.Unit.Plan.Span);
+        if (run.Recipe.Calibrate is null)
+        {
+            throw new PipelineException(DiagnosticIds.MissingSetting, $"recipe '{run.Recipe.Name}' has steps that train on calibration data; add 'calibrate'", run.Recipe.Span);
+        }
     }
+
+    private bool IsMissing(Dictionary<string, string> keys) => keys.Values.Any(layer => store.Find(layer) is null);
 
     private void Adopt(SolvedLayers solved, List<SolvedUnit> layers, Dictionary<string, string> keys)
     {
@@ -187,29 +174,4 @@ internal sealed class ReconstructionPhase(IModelPipeline pipeline, PreparedRun r
 
     private BlockCapture Capture(int batchSize, CancellationToken cancellation) => new(
         pipeline, run.Model, () => SampleBatches.Of(pipeline.CalibrationBatches(data.Value), batchSize).Select(batch => batch.To(options.TensorDevice)), cancellation);
-
-    private string Key(TrainedBlock block)
-    {
-        var key = run.ModelKey("block", RecipeFiles.Calibration, options)
-            .Add("version", Version)
-            .Add("samples", run.Recipe.Calibrate!.Samples)
-            .Add("length", run.Recipe.Calibrate.SequenceLength)
-            .Add("seed", run.Recipe.Seed)
-            .Add("block", block.Path)
-            .Add("teacher", block.Settings.Teacher.ToString())
-            .Add("steps", block.Settings.Steps)
-            .Add("batch", block.Settings.BatchSize)
-            .Add("schedule", block.Settings.Schedule.ToString())
-            .Add("heldOut", block.Settings.HeldOut.ToString("R", CultureInfo.InvariantCulture))
-            .Add("checkpoints", block.Settings.Checkpoints);
-        foreach (var (role, layers) in new[] { ("before", block.Before), ("other", block.Others), ("trained", block.Layers) })
-        {
-            foreach (var layer in layers)
-            {
-                key.Add(role, layer.Unit.Path).Add("state", layer.Key);
-            }
-        }
-
-        return key.ToString();
-    }
 }

@@ -37,6 +37,6 @@ public sealed record RunOptions
     /// <remarks>The tensor library keeps one default device for all threads: nothing else in the process may make tensors while a model is made.</remarks>
     public bool ShapesOnly { get; init; }
 
-    /// <summary>Tells one state of the user's code from another.</summary>
-    public required string CodeFingerprint { get; init; }
+    /// <summary>Tells one state of the user's code from another; null takes what the pipeline's class can reach.</summary>
+    public string? CodeFingerprint { get; init; }
 }

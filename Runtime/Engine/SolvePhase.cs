@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
 using PipelineDsl.Diagnostics;
+using PipelineDsl.Runtime.Planning;
 using PipelineDsl.Runtime.Statistics;
 
 using static TorchSharp.torch;
@@ -77,6 +78,7 @@ internal sealed class SolvePhase(PreparedRun run, ContentStore store, RunOptions
         }, cancellation);
         seconds[unit.Path] = started.Elapsed.TotalSeconds;
         observer.Record($"layer {run.Recipe.Name} {unit.Path}");
+        observer.Record(WorkRates.Entry(CostModel.Solve(unit), options.Device, seconds[unit.Path]));
         return file;
     }
 

@@ -22,7 +22,8 @@ internal sealed record SolvedSummary(
     /// <summary>The tensor that is the bias.</summary>
     public const string BiasName = "bias";
 
-    private const string MetadataKey = "solution";
+    /// <summary>The entry of the header that tells a solved layer from other files of the cache.</summary>
+    public const string MetadataKey = "solution";
 
     /// <summary>The entry of a file's header that says all this.</summary>
     public KeyValuePair<string, string> ToMetadata() => new(MetadataKey, new JsonObject

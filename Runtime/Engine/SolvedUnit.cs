@@ -2,8 +2,20 @@ using PipelineDsl.Runtime.Formats.Safetensors;
 
 namespace PipelineDsl.Runtime.Engine;
 
+/// <summary>A layer with the name of its result.</summary>
+/// <param name="unit">The layer.</param>
+/// <param name="key">The content key of its result.</param>
+internal class KeyedUnit(LayerUnit unit, string key)
+{
+    /// <summary>The layer.</summary>
+    public LayerUnit Unit => unit;
+
+    /// <summary>Its content key.</summary>
+    public string Key => key;
+}
+
 /// <summary>A solved layer with the unit that led to it. One that the cache holds is in memory only once somebody asks for its numbers.</summary>
-internal sealed class SolvedUnit : IDisposable
+internal sealed class SolvedUnit : KeyedUnit, IDisposable
 {
     private readonly Lock gate = new();
     private readonly StoredLayer? stored;
@@ -14,28 +26,14 @@ internal sealed class SolvedUnit : IDisposable
     /// <param name="key">Its content key.</param>
     /// <param name="result">Its result, which now belongs to this object.</param>
     public SolvedUnit(LayerUnit unit, string key, SolvedLayer result)
-    {
-        Unit = unit;
-        Key = key;
-        this.result = result;
-    }
+        : base(unit, key) => this.result = result;
 
     /// <summary>A result in a file of the cache.</summary>
     /// <param name="unit">The unit.</param>
     /// <param name="key">Its content key.</param>
     /// <param name="stored">The file.</param>
     public SolvedUnit(LayerUnit unit, string key, StoredLayer stored)
-    {
-        Unit = unit;
-        Key = key;
-        this.stored = stored;
-    }
-
-    /// <summary>The unit.</summary>
-    public LayerUnit Unit { get; }
-
-    /// <summary>Its content key.</summary>
-    public string Key { get; }
+        : base(unit, key) => this.stored = stored;
 
     /// <summary>Its result with all numbers, owned by this object; read now if it was not yet.</summary>
     public SolvedLayer Result

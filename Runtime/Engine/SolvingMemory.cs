@@ -18,7 +18,7 @@ internal sealed class SolvingMemory(Recipe recipe, MemoryPlan plan, long? limit)
     private readonly MemoryGate gate = plan.Gate(limit);
 
     /// <summary>Solves a layer when there is room for it. Work that needs more than was planned is begun anew when there is room for that.</summary>
-    /// <exception cref="PipelineException">PDSL3021: there will never be.</exception>
+    /// <exception cref="PipelineException">PDSL3022: there will never be.</exception>
     public T Within<T>(PlannedLayer layer, Func<T> solve, CancellationToken cancellation)
     {
         long bytes = plan.Solving(layer);

@@ -1,7 +1,10 @@
+using System.Diagnostics;
 using PipelineDsl.Diagnostics;
+using PipelineDsl.Recipes;
 using PipelineDsl.Runtime.Allocation;
 using PipelineDsl.Runtime.Data;
 using PipelineDsl.Runtime.Measurement;
+using PipelineDsl.Runtime.Planning;
 using PipelineDsl.Runtime.Weights;
 using TorchSharp;
 
@@ -22,37 +25,40 @@ internal sealed class StackOrderPhase(IModelPipeline pipeline, PreparedRun run, 
     /// <exception cref="PipelineException">PDSL1007: layers ask for different orders or samples. PDSL1005: there is no calibration data. PDSL3007: no score is a number.</exception>
     public OrderedBlocks? Order(SolvedLayers solved, CancellationToken cancellation)
     {
-        var stacks = solved.Layers.Values.Where(layer => StepOf(layer) is not null).ToList();
+        var stacks = solved.Layers.Values.Where(layer => StepOf(layer.Unit) is not null).ToList();
         if (stacks.Count == 0)
         {
             return null;
         }
 
-        var step = AgreedStep(stacks);
+        var step = AgreedStep([.. stacks.Select(stack => stack.Unit)]);
         var layers = stacks.Select(stack => (stack.Unit.Path, Blocks: Stack.Blocks(stack.Result.Weight)))
             .Select(stack => new StackedLayer(stack.Path, stack.Blocks.Count, stack.Blocks[0].Bytes)).ToList();
         return new(layers, layers.All(layer => layer.Blocks == 1) ? [] : Order(stacks, layers, step, cancellation));
     }
 
-    private static IStackStep? StepOf(SolvedUnit layer) => layer.Unit.Plan.Steps.OfType<IStackStep>().LastOrDefault();
+    /// <summary>The step that leaves a stack, or null.</summary>
+    public static IStackStep? StepOf(LayerUnit layer) => layer.Plan.Steps.OfType<IStackStep>().LastOrDefault();
 
-    private static IStackStep AgreedStep(List<SolvedUnit> stacks)
+    /// <summary>The one way in which all stacks are ordered.</summary>
+    /// <exception cref="PipelineException">PDSL1007: layers ask for different orders or samples.</exception>
+    public static IStackStep AgreedStep(IReadOnlyList<LayerUnit> stacks)
     {
         var step = StepOf(stacks[0])!;
-        var other = stacks.Find(stack => StepOf(stack) is { } its && (its.Order != step.Order || its.ScoringSamples != step.ScoringSamples));
+        var other = stacks.FirstOrDefault(stack => StepOf(stack) is { } its && (its.Order != step.Order || its.ScoringSamples != step.ScoringSamples));
         return other is null ? step : throw new PipelineException(
             DiagnosticIds.ContradictorySettings,
-            $"'order' and 'scoringSamples' hold for the whole model, and '{other.Unit.Path}' has others than '{stacks[0].Unit.Path}'; give all layers the same",
-            other.Unit.Plan.Span);
+            $"'order' and 'scoringSamples' hold for the whole model, and '{other.Path}' has others than '{stacks[0].Path}'; give all layers the same",
+            other.Plan.Span);
     }
 
     private IReadOnlyList<int> Order(List<SolvedUnit> stacks, List<StackedLayer> layers, IStackStep step, CancellationToken cancellation)
     {
-        var calibrate = run.Recipe.Calibrate ?? throw new PipelineException(
-            DiagnosticIds.MissingSetting, $"recipe '{run.Recipe.Name}' has stacks whose blocks are ordered by calibration data; add 'calibrate'", run.Recipe.Span);
+        var calibrate = RequireData(run);
         observer.Progress($"{run.Recipe.Name}: ordering {layers.Sum(layer => layer.Blocks)} blocks of {stacks.Count} layers on {calibrate.Data}");
         var device = options.TensorDevice;
         var data = run.OpenData(RecipeFiles.Calibration, step.ScoringSamples, calibrate.SequenceLength);
+        var watch = Stopwatch.StartNew();
         using var model = new StackedModel(run, stacks);
         double Score(int level, int? layer) => Cached(Key(stacks, step, level, layer), () =>
         {
@@ -68,10 +74,16 @@ internal sealed class StackOrderPhase(IModelPipeline pipeline, PreparedRun run, 
         if (evaluations > 0)
         {
             observer.Record($"scores {run.Recipe.Name} evaluations={evaluations}");
+            observer.Record(WorkRates.Entry(new CostModel(run).Scores(step.ScoringSamples, evaluations), options.Device, watch.Elapsed.TotalSeconds));
         }
 
         return Order(() => new(layers, scores), baselines);
     }
+
+    /// <summary>The calibration data that blocks are scored on.</summary>
+    /// <exception cref="PipelineException">PDSL1005: there is none.</exception>
+    public static Calibration RequireData(PreparedRun run) => run.Recipe.Calibrate ?? throw new PipelineException(
+        DiagnosticIds.MissingSetting, $"recipe '{run.Recipe.Name}' has stacks whose blocks are ordered by calibration data; add 'calibrate'", run.Recipe.Span);
 
     private IReadOnlyList<int> Order(Func<BlockScores> scores, double[]? baselines)
     {
@@ -91,7 +103,12 @@ internal sealed class StackOrderPhase(IModelPipeline pipeline, PreparedRun run, 
         return compute();
     });
 
-    private string Key(List<SolvedUnit> stacks, IStackStep step, int level, int? layer)
+    /// <summary>The content key of the score of some blocks.</summary>
+    /// <param name="stacks">The stacked layers.</param>
+    /// <param name="step">How they are ordered.</param>
+    /// <param name="level">Blocks of every layer.</param>
+    /// <param name="layer">The layer that has one more, or null.</param>
+    public string Key(IReadOnlyList<KeyedUnit> stacks, IStackStep step, int level, int? layer)
     {
         var key = run.ModelKey("score", RecipeFiles.Calibration, options)
             .Add("samples", step.ScoringSamples)

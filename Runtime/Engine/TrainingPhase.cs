@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using PipelineDsl.Diagnostics;
@@ -6,6 +7,7 @@ using PipelineDsl.Runtime.Adapters;
 using PipelineDsl.Runtime.Artifacts;
 using PipelineDsl.Runtime.Formats.Safetensors;
 using PipelineDsl.Runtime.Models;
+using PipelineDsl.Runtime.Planning;
 using PipelineDsl.Runtime.Reconstruction;
 using PipelineDsl.Runtime.Training;
 using PipelineDsl.Runtime.Weights;
@@ -25,7 +27,7 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
     /// <summary>Raised whenever the same input gives another result.</summary>
     private const int Version = 1;
 
-    private const string OutcomeEntry = "outcome";
+    internal const string OutcomeEntry = "outcome";
 
     /// <summary>Not the granted cores, which differ from build to build.</summary>
     private static readonly int Threads = Environment.ProcessorCount;
@@ -43,13 +45,10 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
         }
 
         var layers = solved.Layers.Values.Where(layer => layer.Unit.Trained is not null).ToList();
-        if (layers.Count == 0)
-        {
-            throw new PipelineException(DiagnosticIds.MissingSetting, "'train' has nothing to train: the budget left out every step that is trained; raise it, or give layers an adapter such as 'lora: { rank: 8 }'", request.Span);
-        }
+        RequireLayers(layers.Count, request);
 
         var reader = new TrainingDataReader(request.Settings, run.Paths.GetValueOrDefault(RecipeFiles.Tokenizer), observer.Report);
-        string key = Key(solved, request);
+        string key = Key(solved.Layers.Values, request);
         string checkpoint = Path.Combine(options.CacheDirectory, "training", key + ".safetensors");
         if (store.Find(key) is not { } file)
         {
@@ -101,6 +100,8 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
                 others.Add(AdapterInstaller.Install(layer.Unit.Layer, adapters[^1].Adapter));
             }
 
+            var recomputed = request.Settings.GradientCheckpointing ? Recomputed([.. adapters.Select(item => (item.Layer.Unit.Path, item.Adapter))], request) : null;
+            others.AddRange(recomputed is null ? [] : [recomputed]);
             var tensors = adapters.SelectMany(item => item.Adapter.Parameters.Select(parameter => new TrainedTensor($"{item.Layer.Unit.Path}.{parameter.Name}", parameter.Value))).ToList();
             var trainer = new Trainer(request.Settings, new()
             {
@@ -110,14 +111,25 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
                 Validation = heldOut,
                 Seed = run.Recipe.Seed,
                 Device = device,
-                MoveTo = position => adapters.ForEach(item => item.Adapter.Pass = position is { } at ? new(at.Seed, item.Layer.Unit.Path, at.Step, at.Batch) : null),
+                MoveTo = position =>
+                {
+                    recomputed?.Forget();
+                    adapters.ForEach(item => item.Adapter.Pass = position is { } at ? new(at.Seed, item.Layer.Unit.Path, at.Step, at.Batch) : null);
+                },
                 Unreached = names => throw Unreached([.. layers.Where(layer => names.Any(name => name.StartsWith(layer.Unit.Path + ".", StringComparison.Ordinal)))]),
                 Checkpoint = checkpoint,
                 Key = key,
                 Progress = text => observer.Progress($"{run.Recipe.Name}: {text}"),
             });
+            bool isWhole = !File.Exists(checkpoint);
+            var watch = Stopwatch.StartNew();
             var outcome = UserCode.Call(run.Recipe, "training failed", () => trainer.Run(request.Span, cancellation));
             observer.Record($"train {run.Recipe.Name} steps={outcome.Steps.ToString(CultureInfo.InvariantCulture)}");
+            if (isWhole && outcome.Steps == outcome.PlannedSteps)
+            {
+                observer.Record(WorkRates.Entry(new CostModel(run).Train(request), options.Device, watch.Elapsed.TotalSeconds));
+            }
+
             return store.Put(key, path => SafetensorsWriter.Write(
                 path,
                 tensors.Select(tensor => KeyValuePair.Create(tensor.Name, tensor.Value.detach().cpu())),
@@ -129,6 +141,15 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
             adapters.ForEach(item => item.Adapter.Dispose());
             run.Model.to(CPU);
         }
+    }
+
+    private RecomputedBlocks Recomputed(IReadOnlyList<(string Path, Adapter Adapter)> adapters, FineTuning request)
+    {
+        var blocks = new RecomputedBlocks(ModelLayer.Find(run.Model).ToDictionary(layer => layer.Path, layer => layer.Module, StringComparer.Ordinal), adapters);
+        return blocks.Paths.Count > 0 ? blocks : throw new PipelineException(
+            DiagnosticIds.ContradictorySettings,
+            "'gradientCheckpointing' computes repeated blocks again, and the model repeats none that can be called, such as the elements of a ModuleList; drop it, and lower 'batchSize' with more 'accumulation' to save memory",
+            request.SpanOf(nameof(TrainAttribute.GradientCheckpointing)));
     }
 
     /// <summary>Takes over what was trained, from its file, whether it was trained now or earlier.</summary>
@@ -153,7 +174,7 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
                 }
 
                 var before = layer.Result;
-                solved.Layers[unit.Path] = new(unit, new ContentKey("trained").Add("training", key).Add("layer", unit.Path).ToString(), Trained(before, unit.Trained!, adapter));
+                solved.Layers[unit.Path] = new(unit, LayerKey(key, unit.Path), Trained(before, unit.Trained!, adapter));
             }
 
             var settings = request.Settings;
@@ -177,6 +198,11 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
             throw;
         }
     }
+
+    /// <summary>The content key of a trained layer.</summary>
+    /// <param name="training">The key of what is trained.</param>
+    /// <param name="path">The layer's path.</param>
+    public static string LayerKey(string training, string path) => new ContentKey("trained").Add("training", training).Add("layer", path).ToString();
 
     private static SolvedLayer Trained(SolvedLayer before, Step step, Adapter adapter)
     {
@@ -247,7 +273,20 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
         $"training never reached '{layers[0].Unit.Path}'{(layers.Count > 1 ? $" and {layers.Count - 1} more" : "")}: the model does not use it, or calls 'forward' on it where hooks need 'call'",
         layers[0].Unit.Plan.Span);
 
-    private string Key(SolvedLayers solved, FineTuning request)
+    /// <summary>Refuses a training of nothing.</summary>
+    /// <exception cref="PipelineException">PDSL1005: no layer has a step that is trained.</exception>
+    public static void RequireLayers(int count, FineTuning request)
+    {
+        if (count == 0)
+        {
+            throw new PipelineException(DiagnosticIds.MissingSetting, "'train' has nothing to train: the budget left out every step that is trained; raise it, or give layers an adapter such as 'lora: { rank: 8 }'", request.Span);
+        }
+    }
+
+    /// <summary>The content key of what is trained.</summary>
+    /// <param name="layers">All layers as they are before, in the order of their paths.</param>
+    /// <param name="request">How it is trained.</param>
+    public string Key(IEnumerable<KeyedUnit> layers, FineTuning request)
     {
         var key = run.ModelKey("training", RecipeFiles.Training, options)
             .Add("version", Version)
@@ -259,7 +298,7 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
             key.Add(setting.Name, SettingDescriptor.Format(setting.Get(request.Settings)));
         }
 
-        foreach (var layer in solved.Layers.Values)
+        foreach (var layer in layers)
         {
             key.Add("layer", layer.Unit.Path).Add("state", layer.Key).Add("trained", layer.Unit.Trained?.ToString() ?? "");
         }

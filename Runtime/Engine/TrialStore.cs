@@ -4,14 +4,20 @@ namespace PipelineDsl.Runtime.Engine;
 internal sealed class TrialStore : IDisposable
 {
     private readonly ContentStore beneath;
-    private readonly ScratchFolder folder;
+    private readonly ScratchFolder? folder;
 
     /// <summary>Makes a folder inside another, and deletes those that killed processes left there.</summary>
     /// <param name="beneath">The store that is read as well, and that takes what is kept.</param>
-    /// <param name="trials">The folder of all trials.</param>
-    public TrialStore(ContentStore beneath, string trials)
+    /// <param name="trials">The folder of all trials; null for none, where nothing is tried.</param>
+    public TrialStore(ContentStore beneath, string? trials)
     {
         this.beneath = beneath;
+        if (trials is null)
+        {
+            Store = beneath;
+            return;
+        }
+
         ScratchFolder.Clean(trials);
         folder = ScratchFolder.In(trials);
         Store = new(folder.Path, beneath);
@@ -30,5 +36,5 @@ internal sealed class TrialStore : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => folder.Dispose();
+    public void Dispose() => folder?.Dispose();
 }

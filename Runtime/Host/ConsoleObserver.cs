@@ -9,7 +9,11 @@ internal sealed class ConsoleObserver(Request request) : IRunObserver
 {
     private readonly Lock gate = new();
     private readonly HashSet<string> said = new(StringComparer.Ordinal);
+    private readonly List<RecipeDiagnostic> diagnostics = [];
     private readonly List<string> lasting = [];
+
+    /// <summary>Everything reported so far.</summary>
+    public IReadOnlyList<RecipeDiagnostic> Diagnostics => diagnostics;
 
     /// <summary>What later builds repeat when they have nothing to do, as MSBuild writes it: all that was reported but the state of a server at this moment.</summary>
     public IReadOnlyList<string> Lasting => lasting;
@@ -26,6 +30,7 @@ internal sealed class ConsoleObserver(Request request) : IRunObserver
                 return;
             }
 
+            diagnostics.Add(absolute);
             Console.WriteLine(line);
             if (diagnostic.Id != DiagnosticIds.CacheServerFailed)
             {

@@ -10,6 +10,9 @@ internal sealed record Request
     /// <summary>The version of this layout.</summary>
     public required int Schema { get; init; }
 
+    /// <summary><c>build</c>, <c>plan</c> or <c>evaluate</c>.</summary>
+    public string Verb { get; init; } = "build";
+
     /// <summary>The user's assembly, staged beside the assemblies it needs.</summary>
     public required string Assembly { get; init; }
 
@@ -27,6 +30,9 @@ internal sealed record Request
 
     /// <summary>The file that gets one line a unit of work.</summary>
     public required string Journal { get; init; }
+
+    /// <summary>The file that gets what a plan or an evaluation found; empty for a build.</summary>
+    public string Result { get; init; } = "";
 
     /// <summary>The folder of cached results; empty for the user's own.</summary>
     public required string CacheDirectory { get; init; }

@@ -4,9 +4,13 @@ using System.Text;
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Recipes;
 using PipelineDsl.Runtime;
+using PipelineDsl.Runtime.Artifacts;
 using PipelineDsl.Runtime.Engine;
 using PipelineDsl.Runtime.Formats;
+using PipelineDsl.Runtime.Measurement;
 using PipelineDsl.Runtime.Native;
+using PipelineDsl.Runtime.Planning;
+using PipelineDsl.Runtime.Report;
 using TorchSharp;
 
 namespace PipelineDsl.Host;
@@ -16,50 +20,136 @@ internal static class Worker
 {
     private const string TurnFile = "run.claim";
 
-    /// <summary>Runs a request; false when something is wrong, which was then reported.</summary>
-    public static bool Run(Request request, CancellationToken cancellation)
+    /// <summary>Runs a request; whatever is wrong was reported when it returns.</summary>
+    public static ExitCode Run(Request request, CancellationToken cancellation)
     {
         string folder = Path.GetDirectoryName(request.Journal)!;
         Directory.CreateDirectory(folder);
         var observer = new ConsoleObserver(request);
-        try
+        return Reporting(request, observer, () =>
         {
+            if (request.Verb == "plan")
+            {
+                // It changes nothing, so it need not wait for who does.
+                return CodeOf(PlanAll(request, observer, cancellation));
+            }
+
             // Builds of one project at once leave their artifacts in one place: they take turns, and who comes second finds the work done.
             using var turn = Claim.Take(Path.Combine(folder, TurnFile), () => observer.Progress("waiting for another build of this project"), cancellation);
+            if (request.Verb == "evaluate")
+            {
+                return CodeOf(EvaluateAll(request, observer, cancellation));
+            }
+
             observer.Record("run");
-            return RunAll(request, observer, cancellation);
+            WriteLog(request, folder, observer, succeeded: false); // what is left when the process dies
+            var code = Reporting(request, observer, () => CodeOf(RunAll(request, observer, cancellation)));
+            WriteLog(request, folder, observer, code == ExitCode.Done);
+            return code;
+        });
+    }
+
+    private static ExitCode CodeOf(bool succeeded) => succeeded ? ExitCode.Done : ExitCode.Diagnosed;
+
+    /// <summary>What is said of a failure that nobody foresaw.</summary>
+    public static RecipeDiagnostic Unforeseen(Exception failure, string path) => new(
+        DiagnosticIds.InternalError,
+        Severity.Error,
+        $"the pipeline itself failed: {failure.GetType().Name}: {failure.Message.Split('\n')[0].Trim()}; build with -v:detailed for the whole story, and report it",
+        SourceSpan.StartOf(path));
+
+    private static ExitCode Reporting(Request request, ConsoleObserver observer, Func<ExitCode> work)
+    {
+        try
+        {
+            return work();
         }
         catch (PipelineException failure)
         {
             observer.Report(failure.Diagnostic);
-            return false;
+            return ExitCode.Diagnosed;
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
             observer.Report(new(DiagnosticIds.FileFailed, Severity.Error, $"{failure.Message.TrimEnd('.')}; make room or free the file and build again, finished layers are kept", SourceSpan.StartOf(request.OutputDirectory)));
-            return false;
+            return ExitCode.Diagnosed;
+        }
+        catch (OperationCanceledException)
+        {
+            return ExitCode.Cancelled;
+        }
+        catch (Exception failure)
+        {
+            Console.Error.WriteLine(failure);
+            observer.Report(Unforeseen(failure, request.ProjectFile));
+            return ExitCode.Internal;
         }
     }
 
     private static bool RunAll(Request request, ConsoleObserver observer, CancellationToken cancellation)
     {
+        var assembly = Load(request);
+        var runner = new PipelineRunner(OptionsFor(request), observer);
+        var (results, succeeded) = ForAll(assembly, observer, pipeline => runner.Run(pipeline, cancellation));
+        if (succeeded)
+        {
+            WriteLists(request, observer, results);
+        }
+
+        return succeeded;
+    }
+
+    private static bool PlanAll(Request request, ConsoleObserver observer, CancellationToken cancellation)
+    {
+        var assembly = Load(request);
+        var runner = new PlanRunner(OptionsFor(request), observer, WorkRates.Read(request.Journal));
+        var (plans, succeeded) = ForAll(assembly, observer, pipeline => runner.Plan(pipeline, cancellation));
+        foreach (string line in plans.SelectMany(PlanText.ToLines))
+        {
+            observer.Progress(line);
+        }
+
+        if (succeeded)
+        {
+            WriteResult(request, PlanText.ToJson(plans));
+        }
+
+        return succeeded;
+    }
+
+    private static bool EvaluateAll(Request request, ConsoleObserver observer, CancellationToken cancellation)
+    {
+        var assembly = Load(request);
+        var runner = new EvaluationRunner(OptionsFor(request), observer);
+        var (reports, succeeded) = ForAll(assembly, observer, pipeline => runner.Evaluate(pipeline, cancellation));
+        WriteResult(request, EvaluationRunner.ToJson([.. reports.OfType<EvaluationReport>()]));
+        return succeeded && reports.TrueForAll(report => report?.Passed != false);
+    }
+
+    private static void WriteResult(Request request, string text) => AtomicFile.Write(request.Result, stream => stream.Write(Encoding.UTF8.GetBytes(text)));
+
+    private static Assembly Load(Request request)
+    {
         NativeLibraries.Load();
         torch.set_num_threads(1);
-        var assembly = AssemblyLoadContext.Default.LoadFromAssemblyPath(request.Assembly);
-        var options = OptionsFor(request, assembly);
-        if (options.MemoryLimit is not null)
+        if (LimitOf(request) is not null)
         {
             NativeHeap.ReturnFreedMemory();
         }
 
-        var runner = new PipelineRunner(options, observer);
-        var results = new List<RunResult>();
+        return AssemblyLoadContext.Default.LoadFromAssemblyPath(request.Assembly);
+    }
+
+    /// <summary>Goes on after a recipe that fails, so that all mistakes are told at once.</summary>
+    private static (List<T> Results, bool Succeeded) ForAll<T>(Assembly assembly, ConsoleObserver observer, Func<IModelPipeline, T> run)
+    {
+        var results = new List<T>();
         bool succeeded = true;
         foreach (var pipeline in Pipelines(assembly))
         {
             try
             {
-                results.Add(runner.Run(pipeline, cancellation));
+                results.Add(run(pipeline));
             }
             catch (PipelineException failure)
             {
@@ -72,23 +162,18 @@ internal static class Worker
             }
         }
 
-        if (succeeded)
-        {
-            WriteLists(request, observer, results);
-        }
-
-        return succeeded;
+        return (results, succeeded);
     }
 
     private static IEnumerable<IModelPipeline> Pipelines(Assembly assembly) => assembly.GetCustomAttributes<PipelineEntryAttribute>()
         .Select(entry => (IModelPipeline)Activator.CreateInstance(entry.Pipeline)!)
         .OrderBy(pipeline => pipeline.Recipe.Name, StringComparer.Ordinal);
 
-    private static RunOptions OptionsFor(Request request, Assembly assembly) => new()
+    private static RunOptions OptionsFor(Request request) => new()
     {
         ProjectDirectory = request.ProjectDirectory,
         OutputDirectory = request.OutputDirectory,
-        CacheDirectory = request.CacheDirectory.Length > 0 ? request.CacheDirectory : UserCache(),
+        CacheDirectory = request.CacheDirectory.Length > 0 ? request.CacheDirectory : UserCache.Folder,
         CacheServer = ServerFor(request),
         Cores = request.Threads > 0 ? request.Threads : Math.Max(1, request.Cores),
         MemoryLimit = LimitOf(request),
@@ -96,7 +181,6 @@ internal static class Worker
         LockedMode = request.LockedMode,
         ShapesOnly = true,
         UpdateLock = request.UpdateLock,
-        CodeFingerprint = CodeFingerprint.Of(assembly),
     };
 
     private static long? LimitOf(Request request) => request.MemoryLimit.Trim().Length == 0 ? null
@@ -127,16 +211,6 @@ internal static class Worker
             : available ? "cuda" : "cpu";
     }
 
-    private static string UserCache()
-    {
-        string home = Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } chosen
-            ? chosen
-            : OperatingSystem.IsWindows()
-                ? Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData)
-                : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache");
-        return Path.Combine(home, "pipelinedsl", "units");
-    }
-
     /// <summary>What the build needs to know to copy, clean and skip; each list appears whole or not at all, the artifacts last.</summary>
     private static void WriteLists(Request request, ConsoleObserver observer, List<RunResult> results)
     {
@@ -147,12 +221,25 @@ internal static class Worker
         WriteLines(request.ArtifactsList, results.SelectMany(result => result.Files.Select(file => $"{file}|models/{Path.GetRelativePath(request.OutputDirectory, file).Replace('\\', '/')}")));
     }
 
+    /// <summary>What was said so far, for services that annotate lines.</summary>
+    private static void WriteLog(Request request, string folder, ConsoleObserver observer, bool succeeded)
+    {
+        string log = SarifLog.Write(request.ProjectDirectory, TensorLibrary.Engine, observer.Diagnostics, succeeded);
+        AtomicFile.Write(Path.Combine(folder, SarifLog.FileName), stream => stream.Write(Encoding.UTF8.GetBytes(log)));
+    }
+
     private static void WriteLines(string path, IEnumerable<string> lines) =>
         AtomicFile.Write(path, stream => stream.Write(Encoding.UTF8.GetBytes(string.Concat(lines.Select(line => line + "\n")))));
 
-    /// <summary>Artifacts of recipes that are gone go too.</summary>
+    /// <summary>Artifacts of recipes that are gone go too, and the reports of what was refused before.</summary>
     private static void RemoveStale(string outputDirectory, List<RunResult> results)
     {
+        string refused = ArtifactWriter.RefusedFolder(outputDirectory);
+        if (Directory.Exists(refused))
+        {
+            Directory.Delete(refused, recursive: true);
+        }
+
         if (!Directory.Exists(outputDirectory))
         {
             return;

@@ -24,6 +24,7 @@ public sealed class CompressModelsTests : IDisposable
         using var request = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "copy.json")));
         JsonElement root = request.RootElement;
         root.GetProperty("schema").GetInt32().ShouldBe(1);
+        (root.GetProperty("verb").GetString(), root.GetProperty("result").GetString()).ShouldBe(("build", ""));
         root.GetProperty("assembly").GetString().ShouldBe(Path.Combine(folder, "App.dll"));
         root.GetProperty("projectDirectory").GetString().ShouldBe(folder);
         root.GetProperty("cores").GetInt32().ShouldBe(1);
@@ -34,6 +35,22 @@ public sealed class CompressModelsTests : IDisposable
         root.GetProperty("cacheReadOnly").GetBoolean().ShouldBeTrue();
         root.GetProperty("nativeDirectory").GetString().ShouldBe("/natives");
         root.GetProperty("recipes")[0].GetString().ShouldBe(Path.Combine(folder, "tiny.recipe.yaml"));
+    }
+
+    [Theory]
+    [InlineData("plan")]
+    [InlineData("evaluate")]
+    public void The_host_is_asked_for_something_else_than_a_build(string verb)
+    {
+        CompressModels task = Task("""for a in "$@"; do last="$a"; done; cp "$last" copy.json; echo 'progress:   fc1  16 × 8' """);
+        task.Verb = verb;
+        task.ResultFile = Path.Combine(folder, verb + ".json");
+        task.Execute().ShouldBeTrue();
+
+        using var request = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "copy.json")));
+        request.RootElement.GetProperty("verb").GetString().ShouldBe(verb);
+        request.RootElement.GetProperty("result").GetString().ShouldBe(task.ResultFile);
+        Said(MessageImportance.High).ShouldBe(["  fc1  16 × 8"]);
     }
 
     [Fact]

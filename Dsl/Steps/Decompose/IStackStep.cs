@@ -3,6 +3,9 @@ namespace PipelineDsl;
 /// <summary>A step that leaves a stack: a sum of blocks of which any leading part is a weight, so that a model can be loaded in many sizes.</summary>
 public interface IStackStep
 {
+    /// <summary>The most blocks of a layer.</summary>
+    int Blocks { get; }
+
     /// <summary>What decides which block comes next; one choice a model.</summary>
     StackOrder Order { get; }
 
