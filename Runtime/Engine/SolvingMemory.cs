@@ -12,6 +12,9 @@ namespace PipelineDsl.Runtime.Engine;
 /// <param name="limit">The limit, which the plan can keep, or null.</param>
 internal sealed class SolvingMemory(Recipe recipe, MemoryPlan plan, long? limit)
 {
+    /// <summary>Layers from which on what the runtime has not collected yet is worth collecting.</summary>
+    private const long WorthCollecting = 16 << 20;
+
     private readonly MemoryGate gate = plan.Gate(limit);
 
     /// <summary>Solves a layer when there is room for it. Work that needs more than was planned is begun anew when there is room for that.</summary>
@@ -34,6 +37,14 @@ internal sealed class SolvingMemory(Recipe recipe, MemoryPlan plan, long? limit)
                 if (bytes > gate.Capacity)
                 {
                     throw MemoryPlan.Refusal(recipe, limit!.Value, limit.Value - gate.Capacity.Value + bytes, $"the spectrum of layer '{layer.Path}' falls too slowly to be iterated for, and a complete decomposition takes {Figures.Bytes(bytes)}");
+                }
+            }
+            finally
+            {
+                // Arrays beside the tensors, such as scales in float64, are large objects, which the runtime leaves lying long after the layer.
+                if (gate.Capacity is not null && source > WorthCollecting)
+                {
+                    GC.Collect();
                 }
             }
         }
