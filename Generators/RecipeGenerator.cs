@@ -1,5 +1,3 @@
-using System;
-using System.Linq;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
 using PipelineDsl.Diagnostics;
@@ -54,7 +52,7 @@ public sealed class RecipeGenerator : IIncrementalGenerator
 
     private static IncrementalValuesProvider<ParsedRecipe> YamlRecipes(IncrementalGeneratorInitializationContext context) => context.AdditionalTextsProvider
         .Combine(context.AnalyzerConfigOptionsProvider)
-        .Where(static item => item.Right.GetOptions(item.Left).TryGetValue("build_metadata.AdditionalFiles.PipelineRecipe", out string? marked) && string.Equals(marked, "true", StringComparison.OrdinalIgnoreCase))
+        .Where(static item => RecipeFile.IsMarked(item.Right, item.Left))
         .Select(static (item, _) => item.Left)
         .Select(static (file, cancellation) => RecipeParser.Parse(file.GetText(cancellation)?.ToString() ?? "", file.Path))
         .WithTrackingName(PipelineStepNames.YamlRecipes);

@@ -60,6 +60,15 @@ public sealed class CompressModels : ToolTask
     /// <summary>The content cache; empty for the user's.</summary>
     public string CacheDirectory { get; set; } = "";
 
+    /// <summary>The most memory that the host may take, such as <c>2 GB</c>; empty for no limit.</summary>
+    public string MemoryLimit { get; set; } = "";
+
+    /// <summary>The address of a server of cached results; empty for none.</summary>
+    public string CacheUrl { get; set; } = "";
+
+    /// <summary>Whether results are only taken from that server.</summary>
+    public bool CacheReadOnly { get; set; }
+
     /// <summary><c>auto</c>, <c>cpu</c> or <c>cuda</c>.</summary>
     public string Device { get; set; } = "auto";
 
@@ -245,6 +254,9 @@ public sealed class CompressModels : ToolTask
         .Add("artifactsList", ArtifactsList)
         .Add("journal", Journal)
         .Add("cacheDirectory", CacheDirectory)
+        .Add("memoryLimit", MemoryLimit)
+        .Add("cacheUrl", CacheUrl)
+        .Add("cacheReadOnly", CacheReadOnly)
         .Add("device", Device)
         .Add("threads", Threads)
         .Add("cores", cores)

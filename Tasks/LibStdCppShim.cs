@@ -37,25 +37,32 @@ public static class LibStdCppShim
     /// <exception cref="LibStdCppShimException">The shim is needed and there is no compiler.</exception>
     public static string? LibraryPath()
     {
+        if (Find() is not { ShimFolder: { } folder } system)
+        {
+            return null;
+        }
+
+        if (!File.Exists(Path.Combine(folder, LibraryName)))
+        {
+            Make(system.Library, folder);
+        }
+
         string inherited = Environment.GetEnvironmentVariable(Variable) ?? "";
-        if (!RuntimeInformation.IsOSPlatform(OSPlatform.Linux) || SystemLibrary(inherited) is not { } library)
+        return inherited.Length > 0 ? $"{folder}:{inherited}" : folder;
+    }
+
+    /// <summary>The C++ library that a child process would load, and what it lacks; null where there is none of the system's. Makes nothing.</summary>
+    public static LibStdCpp? Find()
+    {
+        if (!RuntimeInformation.IsOSPlatform(OSPlatform.Linux) || SystemLibrary(Environment.GetEnvironmentVariable(Variable) ?? "") is not { } library)
         {
             return null;
         }
 
         byte[] content = File.ReadAllBytes(library);
-        if (Encoding.ASCII.GetString(content).Contains(NeededNode))
-        {
-            return null;
-        }
-
-        string folder = Folder(library, content);
-        if (!File.Exists(Path.Combine(folder, LibraryName)))
-        {
-            Make(library, folder);
-        }
-
-        return inherited.Length > 0 ? $"{folder}:{inherited}" : folder;
+        string text = Encoding.ASCII.GetString(content);
+        Version newest = Regex.Matches(text, @"GLIBCXX_(\d+\.\d+(?:\.\d+)?)").Cast<Match>().Select(match => new Version(match.Groups[1].Value)).DefaultIfEmpty(new Version(0, 0)).Max()!;
+        return new(library, newest, text.Contains(NeededNode) ? null : Folder(library, content));
     }
 
     /// <summary>The libstdc++ that a child would load.</summary>

@@ -12,6 +12,7 @@
 //   fuzz [CASES]     a million broken safetensors headers and recipes
 //   kills [KILLS]    a hundred runs of the sample that are killed, each made good by the next
 //   layers           one changed layer of thirty against all of them
+//   memory [GB LIMIT]   peak memory and time of the host on a model of 8 GB (a sparse file) under 2 GB
 //   noop             a build of the sample that has nothing to do, with and without the pipeline
 //   generator        what the generator adds to an edit in a project of a hundred recipes
 // Tables go to the console, figures to artifacts/bench/NAME.json. Only ratios within one run mean anything on a busy machine.

@@ -11,7 +11,7 @@ using PipelineDsl.Tasks;
 
 string repository = Path.GetDirectoryName((string)AppContext.GetData("EntryPointFileDirectoryPath")!)!;
 string reports = Path.Combine(repository, "artifacts", "tests");
-string[] order = ["Dsl", "Generators", "Tasks", "Runtime", "Build"];
+string[] order = ["Dsl", "Generators", "Tasks", "Runtime", "Cli", "Build"];
 if (Filter() is not { } filter)
 {
     Console.Error.WriteLine("usage: dotnet run build/test.cs -- [--golden] [--filter NAME]");

@@ -14,6 +14,9 @@ public static class DiagnosticIds
     /// <summary>A step attribute on a class that no recipe reaches.</summary>
     public const string StepWithoutRecipe = "PDSL0003";
 
+    /// <summary>A module of a model that is run by <c>forward</c>, past its hooks.</summary>
+    public const string ForwardPassesHooks = "PDSL0004";
+
     // PDSL1xxx: what a recipe says, in attributes or YAML.
 
     /// <summary>Text that is not YAML, or YAML of the wrong shape.</summary>
@@ -73,6 +76,9 @@ public static class DiagnosticIds
     /// <summary>The YAML library that was loaded beside the compiler does not fit.</summary>
     public const string YamlLibraryMismatch = "PDSL1019";
 
+    /// <summary>An entry or a step that changes no layer.</summary>
+    public const string WithoutEffect = "PDSL1020";
+
     // PDSL2xxx: the build around the pipeline.
 
     /// <summary>The host or its files are missing.</summary>
@@ -89,6 +95,9 @@ public static class DiagnosticIds
 
     /// <summary>An unknown value of a build property.</summary>
     public const string InvalidBuildProperty = "PDSL2005";
+
+    /// <summary>Something that a command needs and does not find.</summary>
+    public const string CommandNotPossible = "PDSL2006";
 
     // PDSL3xxx: running the pipeline.
 
@@ -148,4 +157,13 @@ public static class DiagnosticIds
 
     /// <summary>An adapter that belongs to other weights, or cannot be used as asked.</summary>
     public const string AdapterRefused = "PDSL3019";
+
+    /// <summary>A cache server that cannot be used.</summary>
+    public const string CacheServerFailed = "PDSL3020";
+
+    /// <summary>A cache entry that is not what its digest says.</summary>
+    public const string DamagedCacheEntry = "PDSL3021";
+
+    /// <summary>A memory limit that cannot be kept.</summary>
+    public const string MemoryLimitNotAttainable = "PDSL3022";
 }

@@ -36,6 +36,7 @@ public static class RecipeResolver
             }
         }
 
+        FindIdle(matches, problems.Add);
         foreach (var same in problems.GroupBy(problem => (problem.Id, problem.Span)))
         {
             int others = same.Count() - 1;
@@ -73,7 +74,25 @@ public static class RecipeResolver
             report(new(DiagnosticIds.NotCompressible, Severity.Error, $"{works}, and '{rule.Match}' matches {seen}{(named.Count > 3 ? " and others" : "")}; name a layer that has a weight of that kind", rule.Span));
         }
 
+        foreach (var step in usable.Count == 0 ? [] : rule.Steps.Where(step => !named.Any(layer => Fits(step.Step, layer))))
+        {
+            report(new(DiagnosticIds.WithoutEffect, Severity.Warning, $"'{StepCatalog.Of(step.Step).Name}' changes no layer: it works on {Kinds(step.Step.AppliesTo)} only, and '{rule.Match}' matches none; drop it or widen the pattern", step.Span));
+        }
+
         return [.. usable];
+    }
+
+    /// <summary>Entries whose every layer is kept by others: <c>keep</c> wins over all steps, wherever it stands. That a recipe overrides the one it extends is no mistake.</summary>
+    private static void FindIdle(List<RuleMatches> matches, Action<RecipeDiagnostic> report)
+    {
+        int level = matches.Select(match => match.Rule.Level).DefaultIfEmpty().Max();
+        var own = matches.Where(match => match.Rule.Level == level).ToList();
+        var keeping = own.Where(match => match.Rule.Steps.Any(step => step.Step is Keep)).ToList();
+        foreach (var idle in own.Except(keeping).Where(match => match.Layers.Count > 0 && match.Layers.All(layer => !layer.IsOpen && keeping.Any(keeper => keeper.Layers.Contains(layer)))))
+        {
+            var keeper = keeping.First(keeper => keeper.Layers.Contains(idle.Layers.First()));
+            report(new(DiagnosticIds.WithoutEffect, Severity.Warning, $"'{idle.Rule.Match}' changes no layer: all that it matches is kept {Place(keeper.Rule.Span, idle.Rule.Span)}; drop this entry or narrow the one that keeps", idle.Rule.Span));
+        }
     }
 
     /// <summary>What a pattern matches; nothing, reported, is a mistake.</summary>

@@ -41,6 +41,9 @@ public sealed class TrainAttribute(string data) : Attribute
     [Within(1, int.MaxValue)]
     public int Accumulation { get; set; } = 1;
 
+    /// <summary>Whether the insides of the model's repeated blocks are computed again for their gradients in place of being kept: memory for one block in place of all, for about a third more time.</summary>
+    public bool GradientCheckpointing { get; set; }
+
     /// <summary>What moves the trained numbers.</summary>
     public TrainingOptimizer Optimizer { get; set; }
 

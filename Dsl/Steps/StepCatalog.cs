@@ -124,7 +124,8 @@ public sealed class SettingDescriptor
         bool flag => flag ? "true" : "false",
         Enum choice => CamelCase(choice.ToString()),
         string text => "\"" + text.Replace("\\", "\\\\").Replace("\"", "\\\"") + "\"",
-        IFormattable number => number.ToString("R", CultureInfo.InvariantCulture),
+        double number => number.ToString("R", CultureInfo.InvariantCulture),
+        IFormattable number => number.ToString(null, CultureInfo.InvariantCulture),
         _ => value.ToString()!,
     };
 

@@ -12,11 +12,14 @@ internal static class DiagnosticDescriptors
 {
     private const string Usage = "PipelineDsl.Usage";
     private const string Recipe = "PipelineDsl.Recipe";
-    private const string Help = "https://github.com/pipelinedsl/pipelinedsl/blob/main/docs/";
+    private const string Help = DiagnosticPages.Folder;
 
     private static readonly DiagnosticDescriptor NotCompressible = new(DiagnosticIds.NotCompressible, "A step stands on a member that has no weight it can work on", "{0}", Usage, DiagnosticSeverity.Error, true, helpLinkUri: Help + DiagnosticIds.NotCompressible + ".md");
     private static readonly DiagnosticDescriptor ModelNotCreatable = new(DiagnosticIds.ModelNotCreatable, "A model class that the pipeline cannot create", "{0}", Usage, DiagnosticSeverity.Error, true, helpLinkUri: Help + DiagnosticIds.ModelNotCreatable + ".md");
     private static readonly DiagnosticDescriptor StepWithoutRecipe = new(DiagnosticIds.StepWithoutRecipe, "A step attribute on a class that no recipe reaches", "{0}", Usage, DiagnosticSeverity.Warning, true, helpLinkUri: Help + DiagnosticIds.StepWithoutRecipe + ".md");
+    /// <summary>Reported by an analyzer, for its cure is in the code.</summary>
+    public static readonly DiagnosticDescriptor ForwardPassesHooks = new(DiagnosticIds.ForwardPassesHooks, "A module of a model that is run by 'forward', past its hooks", "{0}", Usage, DiagnosticSeverity.Warning, true, helpLinkUri: Help + DiagnosticIds.ForwardPassesHooks + ".md");
+
     private static readonly DiagnosticDescriptor BrokenYaml = new(DiagnosticIds.BrokenYaml, "Text that is not YAML, or YAML of the wrong shape", "{0}", Recipe, DiagnosticSeverity.Error, true, helpLinkUri: Help + DiagnosticIds.BrokenYaml + ".md");
     private static readonly DiagnosticDescriptor UnknownKey = new(DiagnosticIds.UnknownKey, "A key that the language does not have", "{0}", Recipe, DiagnosticSeverity.Error, true, helpLinkUri: Help + DiagnosticIds.UnknownKey + ".md");
     private static readonly DiagnosticDescriptor UnknownMethod = new(DiagnosticIds.UnknownMethod, "A method that the language does not have", "{0}", Recipe, DiagnosticSeverity.Error, true, helpLinkUri: Help + DiagnosticIds.UnknownMethod + ".md");
@@ -35,15 +38,16 @@ internal static class DiagnosticDescriptors
     private static readonly DiagnosticDescriptor OverriddenLayer = new(DiagnosticIds.OverriddenLayer, "A layer whose steps another recipe overrides", "{0}", Recipe, DiagnosticSeverity.Info, true, helpLinkUri: Help + DiagnosticIds.OverriddenLayer + ".md");
     private static readonly DiagnosticDescriptor PathOutsideProject = new(DiagnosticIds.PathOutsideProject, "A path that leaves the project", "{0}", Recipe, DiagnosticSeverity.Error, true, helpLinkUri: Help + DiagnosticIds.PathOutsideProject + ".md");
     private static readonly DiagnosticDescriptor YamlLibraryMismatch = new(DiagnosticIds.YamlLibraryMismatch, "The YAML library that was loaded beside the compiler does not fit", "{0}", Recipe, DiagnosticSeverity.Error, true, helpLinkUri: Help + DiagnosticIds.YamlLibraryMismatch + ".md");
+    private static readonly DiagnosticDescriptor WithoutEffect = new(DiagnosticIds.WithoutEffect, "An entry or a step that changes no layer", "{0}", Recipe, DiagnosticSeverity.Warning, true, helpLinkUri: Help + DiagnosticIds.WithoutEffect + ".md");
 
     private static readonly Dictionary<string, DiagnosticDescriptor> ById = new[]
     {
-        NotCompressible, ModelNotCreatable, StepWithoutRecipe, BrokenYaml,
+        NotCompressible, ModelNotCreatable, StepWithoutRecipe, ForwardPassesHooks, BrokenYaml,
         UnknownKey, UnknownMethod, InvalidValue, MissingSetting,
         DuplicateKey, ContradictorySettings, ContradictorySteps, RankTooLarge,
         RankSavesNothing, GroupTooLarge, PatternMatchesNothing, UnknownModel,
         DuplicateRecipe, UnknownBaseRecipe, OverriddenLayer, PathOutsideProject,
-        YamlLibraryMismatch,
+        YamlLibraryMismatch, WithoutEffect,
     }.ToDictionary(descriptor => descriptor.Id, StringComparer.Ordinal);
 
     /// <summary>All descriptors.</summary>

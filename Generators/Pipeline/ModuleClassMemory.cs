@@ -34,7 +34,7 @@ internal sealed class ModuleClassMemory
             return remembered.Class;
         }
 
-        var type = ModuleClassReader.Read(context, cancellation);
+        var type = ModuleClassReader.Read(context.Node, context.SemanticModel, cancellation);
         read[context.Node] = new(type, [.. Files(context, cancellation)]);
         return type;
     }

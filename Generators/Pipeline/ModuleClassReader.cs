@@ -14,21 +14,21 @@ internal static class ModuleClassReader
     public static bool MayBeModule(SyntaxNode node) => node is ClassDeclarationSyntax { BaseList: not null };
 
     /// <summary>The class, or null when it is no module or another part of it is read.</summary>
-    public static ModuleClass? Read(GeneratorSyntaxContext context, CancellationToken cancellation)
+    public static ModuleClass? Read(SyntaxNode node, SemanticModel semantics, CancellationToken cancellation)
     {
-        if (context.SemanticModel.GetDeclaredSymbol(context.Node, cancellation) is not INamedTypeSymbol type || !SymbolFacts.IsModule(type))
+        if (semantics.GetDeclaredSymbol(node, cancellation) is not INamedTypeSymbol type || !SymbolFacts.IsModule(type))
         {
             return null;
         }
 
         var parts = type.DeclaringSyntaxReferences.Select(reference => reference.GetSyntax(cancellation)).ToList();
-        if (parts.First(MayBeModule) != context.Node)
+        if (parts.First(MayBeModule) != node)
         {
             return null;
         }
 
         var problems = new List<RecipeDiagnostic>();
-        var members = new ModuleMemberReader(context.SemanticModel.Compilation, problems.Add, cancellation).Read(type);
+        var members = new ModuleMemberReader(semantics.Compilation, problems.Add, cancellation).Read(type);
         return new()
         {
             FullName = SymbolFacts.FullName(type),
@@ -40,7 +40,7 @@ internal static class ModuleClassReader
             LoadMembers = new(type.MemberNames.Where(name => name.StartsWith("Load", System.StringComparison.Ordinal)).OrderBy(name => name, System.StringComparer.Ordinal)),
             Members = new(members),
             Diagnostics = new(problems),
-            Span = SymbolFacts.Span(((ClassDeclarationSyntax)context.Node).Identifier.GetLocation()),
+            Span = SymbolFacts.Span(((ClassDeclarationSyntax)node).Identifier.GetLocation()),
         };
     }
 

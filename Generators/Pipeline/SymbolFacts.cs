@@ -28,6 +28,9 @@ internal static class SymbolFacts
     /// <summary>Whether a type is one of TorchSharp's own modules.</summary>
     public static bool IsTorchModule(ITypeSymbol type) => type.ContainingNamespace is { Name: "Modules", ContainingNamespace: { Name: "TorchSharp", ContainingNamespace.IsGlobalNamespace: true } };
 
+    /// <summary>Whether a module may have a weight that steps work on, itself or in what it holds.</summary>
+    public static bool MayHoldLayers(ITypeSymbol type) => !IsTorchModule(type) || type.Name is "Linear" or "Embedding" or "Conv2d" or "Sequential" or "ModuleList" or "ModuleDict";
+
     /// <summary>Whether a method stands in <c>torch.nn</c>.</summary>
     public static bool IsTorchFactory(IMethodSymbol method) => IsIn(method.ContainingType, "nn") || IsIn(method.ContainingType?.ContainingType, "nn");
 
@@ -55,6 +58,22 @@ internal static class SymbolFacts
     {
         var lines = location.GetLineSpan();
         return new(lines.Path, lines.StartLinePosition.Line + 1, lines.StartLinePosition.Character + 1, lines.EndLinePosition.Line + 1, lines.EndLinePosition.Character + 1);
+    }
+
+    /// <summary>Whether a method is what TorchSharp's Module declares as <c>forward</c>, or overrides it: then there is a <c>call</c> as well.</summary>
+    public static bool IsForward(IMethodSymbol method)
+    {
+        if (method.Name != "forward")
+        {
+            return false;
+        }
+
+        while (method.OverriddenMethod is { } overridden)
+        {
+            method = overridden;
+        }
+
+        return method.ContainingType.Name == "Module" && IsIn(method.ContainingType.ContainingType, "nn");
     }
 
     public static bool IsModuleRoot(ITypeSymbol type) => type is INamedTypeSymbol { Name: "Module", Arity: 0 } && IsIn(type.ContainingType, "nn");

@@ -17,6 +17,9 @@ public sealed class TrainingPass(long seed, string layer, long step, long microB
 {
     private int calls;
 
+    /// <summary>How many masks this pass has drawn; set back to draw the same ones again.</summary>
+    internal int Drawn { get => calls; set => calls = value; }
+
     /// <summary>A mask for the next call of the layer in this pass: zeros with a probability, else 1 / (1 − probability).</summary>
     /// <param name="like">The tensor to mask.</param>
     /// <param name="probability">In [0, 1).</param>

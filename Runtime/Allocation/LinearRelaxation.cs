@@ -37,6 +37,20 @@ internal sealed record LinearRelaxation(double LowerBound, double Multiplier, in
         return new(bound ?? distortion, multiplier, taken, Cheapest(layers));
     }
 
+    /// <summary>The sums that are least for their costs as far as steps along the hulls reach them, from the smallest cost on; each is attainable.</summary>
+    public static IReadOnlyList<AllocationOption> Frontier(IReadOnlyList<IReadOnlyList<AllocationOption>> layers)
+    {
+        var hulls = layers.Select(Hull).ToList();
+        var sums = new List<AllocationOption> { new(hulls.Sum(hull => hull[0].Cost), hulls.Sum(hull => hull[0].Distortion)) };
+        foreach (var (layer, step, _) in Steps(hulls))
+        {
+            var (from, to) = (hulls[layer][step - 1], hulls[layer][step]);
+            sums.Add(new(sums[^1].Cost + to.Cost - from.Cost, sums[^1].Distortion + to.Distortion - from.Distortion));
+        }
+
+        return sums;
+    }
+
     /// <summary>For each layer, the least that all later layers add to D + t C.</summary>
     public double[] After(IReadOnlyList<IReadOnlyList<AllocationOption>> layers)
     {

@@ -21,7 +21,19 @@ public sealed record AllocationRecord(
     double? LowerBound,
     double? MeasuredDistortion,
     string? Note,
-    IReadOnlyList<AllocatedLayer> Layers);
+    IReadOnlyList<AllocatedLayer> Layers)
+{
+    /// <summary>The most points of a trade-off that a manifest keeps.</summary>
+    public const int MaxPoints = 64;
+
+    /// <summary>What other budgets would lose in the measure of the choice, by bytes; nothing where the method looks at no cost.</summary>
+    public IReadOnlyList<TradeOffPoint> TradeOff { get; init; } = [];
+}
+
+/// <summary>A size that was attainable.</summary>
+/// <param name="Bytes">Of all tensors of the artifact.</param>
+/// <param name="Loss">The sum of what the layers' choices were taken to cost.</param>
+public sealed record TradeOffPoint(long Bytes, double Loss);
 
 /// <summary>What a layer got of a budget.</summary>
 /// <param name="Path">Its path.</param>

@@ -12,15 +12,19 @@ namespace PipelineDsl.Runtime.Artifacts;
 /// <summary>Writes an artifact beside its place first, and moves it there when everything about it is known and accepted.</summary>
 internal sealed class ArtifactWriter : IDisposable
 {
+    private static readonly UTF8Encoding Utf8 = new(false);
+
     private readonly PreparedRun run;
     private readonly string staging;
     private readonly string target;
+    private readonly string refused;
     private readonly List<TensorRecord> kept = [];
 
     private ArtifactWriter(PreparedRun run, string outputDirectory)
     {
         this.run = run;
         target = Path.Combine(outputDirectory, run.Recipe.Name);
+        refused = Path.Combine(RefusedFolder(outputDirectory), run.Recipe.Name);
         staging = Path.Combine(outputDirectory, "." + run.Recipe.Name + ".new");
     }
 
@@ -88,11 +92,8 @@ internal sealed class ArtifactWriter : IDisposable
     /// <returns>The artifact's files by full path.</returns>
     public IReadOnlyList<string> Publish(Manifest manifest, RunFacts facts)
     {
-        var text = new UTF8Encoding(false);
-        File.WriteAllText(Path.Combine(staging, ArtifactFiles.HtmlReport), HtmlReport.Write(manifest, facts), text);
-        File.WriteAllText(Path.Combine(staging, ArtifactFiles.MarkdownReport), MarkdownReport.Write(manifest, facts), text);
-        File.WriteAllText(Path.Combine(staging, ArtifactFiles.JsonReport), JsonReport.Write(manifest, facts), text);
-        File.WriteAllText(Path.Combine(staging, ArtifactFiles.Manifest), ManifestFile.Write(manifest), text);
+        WriteReports(staging, manifest, facts);
+        File.WriteAllText(Path.Combine(staging, ArtifactFiles.Manifest), ManifestFile.Write(manifest), Utf8);
         Directory.CreateDirectory(target);
         string[] exported = [.. (manifest.Exports?.SelectMany(export => export.Files) ?? []).Concat(manifest.Training?.Adapter?.Files ?? []).Concat(manifest.Analysis?.Files ?? []).Select(file => file.Path)];
         RemoveStale(ArtifactFiles.Exports, exported);
@@ -107,8 +108,26 @@ internal sealed class ArtifactWriter : IDisposable
             files.Add(place);
         }
 
+        if (Directory.Exists(refused))
+        {
+            Directory.Delete(refused, recursive: true);
+        }
+
         return files;
     }
+
+    /// <summary>Writes the reports of an artifact that is not accepted beside the folder of artifacts; what was published before stays.</summary>
+    /// <returns>Full path of the page.</returns>
+    public string Refuse(Manifest manifest, RunFacts facts)
+    {
+        Directory.CreateDirectory(refused);
+        WriteReports(refused, manifest, facts);
+        return Path.Combine(refused, ArtifactFiles.HtmlReport);
+    }
+
+    /// <summary>The folder that holds a folder of reports for every recipe whose last artifact was not accepted.</summary>
+    /// <param name="outputDirectory">The folder of artifacts.</param>
+    public static string RefusedFolder(string outputDirectory) => Path.TrimEndingDirectorySeparator(outputDirectory) + ".refused";
 
     /// <summary>Files below a folder that the recipe no longer asks for.</summary>
     private void RemoveStale(string name, string[] exported)
@@ -143,6 +162,13 @@ internal sealed class ArtifactWriter : IDisposable
         }
     }
 
+    private static void WriteReports(string folder, Manifest manifest, RunFacts facts)
+    {
+        File.WriteAllText(Path.Combine(folder, ArtifactFiles.HtmlReport), HtmlReport.Write(manifest, facts), Utf8);
+        File.WriteAllText(Path.Combine(folder, ArtifactFiles.MarkdownReport), MarkdownReport.Write(manifest, facts), Utf8);
+        File.WriteAllText(Path.Combine(folder, ArtifactFiles.JsonReport), JsonReport.Write(manifest, facts), Utf8);
+    }
+
     private void WriteWeights(SolvedLayers solved)
     {
         var replaced = new HashSet<string>(StringComparer.Ordinal);
@@ -150,12 +176,12 @@ internal sealed class ArtifactWriter : IDisposable
         foreach (var layer in solved.Layers.Values)
         {
             replaced.Add(layer.Unit.Layer.WeightName);
-            if (layer.Result.Bias is not null)
+            if (layer.Summary.BiasBytes is not null)
             {
                 replaced.Add(layer.Unit.Layer.BiasName);
             }
 
-            entries.AddRange(layer.Result.Tensors().Select(leaf => PendingTensor.Of(layer.Unit.Path + "." + leaf.Name, leaf.Tensor)));
+            entries.AddRange(layer.Tensors().Select(tensor => tensor with { Name = layer.Unit.Path + "." + tensor.Name }));
         }
 
         foreach (string name in run.Model.state_dict().Keys.Where(name => run.Weights.Contains(name) && !replaced.Contains(name)).Order(StringComparer.Ordinal))
@@ -173,9 +199,8 @@ internal sealed class ArtifactWriter : IDisposable
     private LayerRecord Describe(SolvedUnit layer)
     {
         var unit = layer.Unit;
-        var result = layer.Result;
+        var result = layer.Summary;
         long oldBias = run.Weights.Contains(unit.Layer.BiasName) ? run.Weights.Info(unit.Layer.BiasName).ByteCount : 0;
-        long newBias = result.Bias is null ? 0 : result.Bias.numel() * result.Bias.element_size();
         return new LayerRecord(
             unit.Path,
             unit.Plan.Shape.Kind.ToString().ToLowerInvariant(),
@@ -183,10 +208,10 @@ internal sealed class ArtifactWriter : IDisposable
             run.WeightDigests[unit.Path],
             layer.Key,
             [.. unit.Plan.Steps.Select(step => step.ToString())],
-            unit.Plan.BytesBefore + (result.Bias is null ? 0 : oldBias),
-            result.Weight.Bytes + newBias,
-            result.Bias is not null,
-            result.Weight.Describe(),
+            unit.Plan.BytesBefore + (result.BiasBytes is null ? 0 : oldBias),
+            result.WeightBytes + (result.BiasBytes ?? 0),
+            result.BiasBytes is not null,
+            result.Weight,
             result.Facts,
             result.Spectrum,
             result.Notes);

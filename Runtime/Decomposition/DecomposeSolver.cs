@@ -1,4 +1,5 @@
 using PipelineDsl.Runtime.Engine;
+using PipelineDsl.Runtime.Numerics;
 
 namespace PipelineDsl.Runtime.Decomposition;
 
@@ -16,6 +17,12 @@ public sealed class DecomposeSolver : DecomposingSolver<Decompose>
 
     /// <inheritdoc/>
     public override bool RunsOnDevice => true;
+
+    /// <inheritdoc/>
+    /// <remarks>An iteration takes the weight as it is stored and thin factors; where its certificate is not good enough, it asks for what a complete decomposition takes.</remarks>
+    public override double Copies(LayerShape layer, Decompose step) => MatrixFactors.IsIterated(layer, step)
+        ? 1 + ((double)LeftSvd.IterationBytes(layer.Rows, layer.Columns, step.Rank) / (sizeof(float) * layer.Count))
+        : base.Copies(layer, step);
 
     /// <inheritdoc/>
     protected override LayerSolution Solve(LayerProblem problem, Decompose step) => problem.Shape.Kind == LayerKinds.Embedding && step.Orientation != Orientation.Weight

@@ -14,20 +14,27 @@ internal sealed class LowRankWeight(LayerProblem problem)
 {
     private readonly List<string> notes = [];
 
-    /// <summary>W [m, n] in the dtype the expression materialises in.</summary>
-    private readonly Tensor stored = problem.Weight.Materialize();
+    /// <summary>W [m, n]: as it is stored where it is a plain matrix, without a copy; otherwise in the dtype the expression materialises in.</summary>
+    private readonly Tensor stored = problem.Weight is Dense dense ? dense.Matrix.alias() : problem.Weight.Materialize();
 
     /// <summary>What was changed about the request.</summary>
     public IReadOnlyList<string> Notes => notes;
 
     /// <summary>The dtype of factors: float64 for a float64 weight, else float32.</summary>
-    public ScalarType Dtype => stored.dtype;
+    public ScalarType Dtype => Dtypes.Wide(stored.dtype);
 
     /// <summary>W [m, n] float64; refused when it holds NaN or infinity.</summary>
     public Tensor Exact()
     {
         MatrixChecks.RequireFinite(stored, "the weight");
         return stored.to(float64);
+    }
+
+    /// <summary>W [m, n] in the dtype it has, for methods that need no copy of it in another; refused when it holds NaN or infinity.</summary>
+    public Tensor Stored()
+    {
+        MatrixChecks.RequireFinite(stored, "the weight");
+        return stored;
     }
 
     /// <summary>Takes a note for the user.</summary>
@@ -88,7 +95,7 @@ internal sealed class LowRankWeight(LayerProblem problem)
     /// <summary>A finished layer with its error measured on what is stored.</summary>
     public LayerSolution Solution(Expression weight, Tensor? bias, double[] spectrum, Dictionary<string, double> facts)
     {
-        facts["relativeError"] = MatrixChecks.RelativeError(stored, weight.Materialize());
+        facts["relativeError"] = MatrixChecks.RelativeError(problem.Weight, weight);
         return new(weight, bias?.DetachFromDisposeScope(), facts, spectrum, notes);
     }
 

@@ -50,7 +50,10 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
             chosen.LowerBound,
             chosen.Measured,
             chosen.Note,
-            [.. chosen.Plans.Zip(chosen.Layers).Select(item => new AllocatedLayer(item.First.Path, item.First.Describe(), item.First.BytesAfter, item.Second.Distortion, item.Second.Reason) { Chosen = item.Second.Chosen, Cheaper = item.Second.Cheaper, Dearer = item.Second.Dearer })]);
+            [.. chosen.Plans.Zip(chosen.Layers).Select(item => new AllocatedLayer(item.First.Path, item.First.Describe(), item.First.BytesAfter, item.Second.Distortion, item.Second.Reason) { Chosen = item.Second.Chosen, Cheaper = item.Second.Cheaper, Dearer = item.Second.Dearer })])
+        {
+            TradeOff = [.. chosen.TradeOff.Select(point => new TradeOffPoint(stored + point.Cost, point.Distortion))],
+        };
     }
 
     /// <summary>The most bytes of all tensors of the artifact.</summary>
@@ -118,6 +121,7 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
             string.Create(CultureInfo.InvariantCulture, $"{parts[i]:0.####} of the calibration loss gained; {errors[i][choice]:0.####} {predicted[i].Unit}")))])
         {
             Measured = Increase(choices),
+            TradeOff = sensitivities is null ? [] : Frontier(layers, [.. errors.Select((error, i) => (IReadOnlyList<double>)[.. error.Select(value => value * sensitivities[i])])]),
             Note = $"Loss gained on the calibration data by each plan that was tried: {string.Join("; ", tried.Select(trial => string.Create(CultureInfo.InvariantCulture, $"{trial.Name} {trial.LossIncrease:0.####}")))}. The least was taken.",
         };
     }
@@ -157,7 +161,25 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
             table[i],
             choice,
             table[i][choice],
-            string.Create(CultureInfo.InvariantCulture, $"{table[i][choice]:0.####} {units[i]}; {table[i][0]:0.####} at its smallest")))]);
+            string.Create(CultureInfo.InvariantCulture, $"{table[i][choice]:0.####} {units[i]}; {table[i][0]:0.####} at its smallest")))])
+        {
+            TradeOff = Frontier(layers, table),
+        };
+
+    /// <summary>What other budgets would lose: at most so many of the sums that are least for their costs, the first and the last among them.</summary>
+    private static IReadOnlyList<AllocationOption> Frontier(List<LayerChoices> layers, IReadOnlyList<IReadOnlyList<double>> table)
+    {
+        // A choice that makes the loss no number is none.
+        var options = Options(layers, table).Select(layer => (IReadOnlyList<AllocationOption>)[.. layer.Where(option => double.IsFinite(option.Distortion))]).ToList();
+        if (options.Exists(layer => layer.Count == 0))
+        {
+            return [];
+        }
+
+        var sums = LinearRelaxation.Frontier(options);
+        int count = Math.Min(sums.Count, AllocationRecord.MaxPoints);
+        return [.. Enumerable.Range(0, count).Select(i => sums[count == 1 ? 0 : (int)((long)i * (sums.Count - 1) / (count - 1))])];
+    }
 
     private static Chosen Farms(LayerDistortions distortions, ShareAllocator shares, List<LayerChoices> layers, long bytes, CancellationToken cancellation)
     {
@@ -218,5 +240,7 @@ internal sealed class AllocationPhase(IModelPipeline pipeline, PreparedRun run, 
         public double? Measured { get; init; }
 
         public string? Note { get; init; }
+
+        public IReadOnlyList<AllocationOption> TradeOff { get; init; } = [];
     }
 }

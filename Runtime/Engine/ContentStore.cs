@@ -8,7 +8,8 @@ namespace PipelineDsl.Runtime.Engine;
 /// <remarks>Any number of processes may share the folder: files appear by renaming and are never changed.</remarks>
 /// <param name="folder">The folder; made when first written to.</param>
 /// <param name="beneath">A store that is read where this one has nothing, and never written to; or null.</param>
-internal sealed class ContentStore(string folder, ContentStore? beneath = null)
+/// <param name="remote">A server that is asked where this store has nothing, and that gets what is stored here; or null.</param>
+internal sealed class ContentStore(string folder, ContentStore? beneath = null, RemoteStore? remote = null)
 {
     /// <summary>Digits of a key that name its claim: few enough for the files to stay, many enough for two keys seldom to share one.</summary>
     private const int ClaimDigits = 3;
@@ -19,7 +20,7 @@ internal sealed class ContentStore(string folder, ContentStore? beneath = null)
     public bool IsReadOnly { get; init; }
 
     /// <summary>The file with a key's content, or null when it is not there or damaged; damaged entries are dropped.</summary>
-    public string? Find(string key) => FindHere(key) ?? beneath?.Find(key);
+    public string? Find(string key) => FindHere(key) ?? beneath?.Find(key) ?? FindThere(key);
 
     /// <summary>A store above this one for what is only tried out: disposing it deletes what was not moved here.</summary>
     public TrialStore Above() => new(this, IsReadOnly ? null : Path.Combine(folder, "trials"));
@@ -53,6 +54,14 @@ internal sealed class ContentStore(string folder, ContentStore? beneath = null)
 
         return null;
     }
+
+    /// <summary>Takes a key's content over from the server; digests decide, here as there, what it is worth.</summary>
+    private string? FindThere(string key) => remote?.Digest(key) is not { } digest ? null : Writing(() =>
+    {
+        using var scratch = NewScratch();
+        string temporary = Path.Combine(scratch.Path, "content");
+        return remote.Fetch(digest, temporary) ? Keep(key, digest, temporary, scratch) : null;
+    });
 
     private void Drop(string file)
     {
@@ -114,13 +123,7 @@ internal sealed class ContentStore(string folder, ContentStore? beneath = null)
 
     private string PutFile(string key, Action<string> write)
     {
-        string parent = Path.Combine(folder, "tmp");
-        if (Interlocked.Exchange(ref cleaned, 1) == 0)
-        {
-            ScratchFolder.Clean(parent);
-        }
-
-        using var scratch = ScratchFolder.In(parent);
+        using var scratch = NewScratch();
         string temporary = Path.Combine(scratch.Path, "content");
         write(temporary);
         string digest;
@@ -129,6 +132,24 @@ internal sealed class ContentStore(string folder, ContentStore? beneath = null)
             digest = Convert.ToHexStringLower(SHA256.HashData(stream));
         }
 
+        string content = Keep(key, digest, temporary, scratch);
+        remote?.Put(key, digest, content);
+        return content;
+    }
+
+    private ScratchFolder NewScratch()
+    {
+        string parent = Path.Combine(folder, "tmp");
+        if (Interlocked.Exchange(ref cleaned, 1) == 0)
+        {
+            ScratchFolder.Clean(parent);
+        }
+
+        return ScratchFolder.In(parent);
+    }
+
+    private string Keep(string key, string digest, string temporary, ScratchFolder scratch)
+    {
         string content = ContentPath(digest);
         MoveInto(temporary, content);
         string entry = Path.Combine(scratch.Path, "entry");

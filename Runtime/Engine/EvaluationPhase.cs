@@ -24,7 +24,6 @@ internal sealed class EvaluationPhase(IModelPipeline pipeline, PreparedRun run, 
     /// <param name="solved">The compressed layers; they are put into the run's model.</param>
     /// <param name="artifact">The digest of the artifact's weights.</param>
     /// <param name="cancellation">Stops between batches.</param>
-    /// <exception cref="PipelineException">PDSL3008: quality is beyond the limit.</exception>
     public QualityRecord? Measure(SolvedLayers solved, string artifact, CancellationToken cancellation)
     {
         if (run.Recipe.Evaluate is not { } evaluate)
@@ -44,13 +43,18 @@ internal sealed class EvaluationPhase(IModelPipeline pipeline, PreparedRun run, 
         }, cancellation);
         var quality = Compared(evaluate, before, after);
         observer.Progress($"{run.Recipe.Name}: {InWords(quality)}");
-        if (evaluate.MaxRegression is { } limit && !(quality.Regression <= limit))
-        {
-            throw new PipelineException(DiagnosticIds.GateFailed, Refusal(quality, limit, solved), evaluate.Span);
-        }
-
         return quality;
     }
+
+    /// <summary>Whether quality is beyond the limit of the gate.</summary>
+    public static bool IsRefused(QualityRecord? quality) => quality is { MaxRegression: { } limit } && !(quality.Regression <= limit);
+
+    /// <summary>What is said of quality beyond the limit (PDSL3008).</summary>
+    /// <param name="quality">The measured quality.</param>
+    /// <param name="solved">The compressed layers.</param>
+    /// <param name="report">Full path of the report of what was refused.</param>
+    public PipelineException Refusal(QualityRecord quality, SolvedLayers solved, string report) =>
+        new(DiagnosticIds.GateFailed, Refusal(quality, quality.MaxRegression!.Value, solved, report), run.Recipe.Evaluate!.Span);
 
     /// <summary>Refuses a measurement that nothing can be compared with.</summary>
     /// <exception cref="PipelineException">PDSL3005: the quality of the original model is no number, or zero.</exception>
@@ -109,15 +113,15 @@ internal sealed class EvaluationPhase(IModelPipeline pipeline, PreparedRun run, 
         }
     }
 
-    private static string Refusal(QualityRecord quality, double limit, SolvedLayers solved)
+    private static string Refusal(QualityRecord quality, double limit, SolvedLayers solved, string report)
     {
         var worst = solved.Layers.Values
-            .OrderByDescending(layer => layer.Result.Facts["relativeError"])
+            .OrderByDescending(layer => layer.Summary.Facts["relativeError"])
             .Take(NamedLayers)
-            .Select(layer => string.Create(CultureInfo.InvariantCulture, $"'{layer.Unit.Path}' (relative error {layer.Result.Facts["relativeError"]:0.000})"));
+            .Select(layer => string.Create(CultureInfo.InvariantCulture, $"'{layer.Unit.Path}' (relative error {layer.Summary.Facts["relativeError"]:0.000})"));
         return string.Create(
             CultureInfo.InvariantCulture,
-            $"{quality.Metric} went from {quality.Before:0.####} to {quality.After:0.####}, a regression of {quality.Regression:0.0%} where {limit:0.0%} is allowed; the artifact is not replaced. Largest errors: {string.Join(", ", worst)}; give these layers more rank or bits, or raise the limit");
+            $"{quality.Metric} went from {quality.Before:0.####} to {quality.After:0.####}, a regression of {quality.Regression:0.0%} where {limit:0.0%} is allowed; the artifact is not replaced. Largest errors: {string.Join(", ", worst)}; give these layers more rank or bits, or raise the limit; the report of what was refused is '{report}'");
     }
 
     private double Measure(string weights, Action install, CancellationToken cancellation)

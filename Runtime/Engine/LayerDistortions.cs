@@ -35,9 +35,12 @@ internal sealed class LayerDistortions(PreparedRun run, CalibrationLoss loss, Co
             var unit = new LayerUnit(run, layer.Open, layer.Layer);
             var numbers = store.Numbers(unit.ErrorsKey(statistics, options.Device, layer.Candidates), () =>
             {
-                using var scope = NewDisposeScope();
-                var compared = unit.Compare(statistics.TryGetValue(unit.Path, out string? file) ? StatisticsFile.Read(file) : LayerStatistics.None, layer.Candidates);
-                return [.. compared.Errors, compared.Energy ?? double.NaN];
+                return run.Memory.Within<double[]>(layer.Open, () =>
+                {
+                    using var scope = NewDisposeScope();
+                    var compared = unit.Compare(statistics.TryGetValue(unit.Path, out string? file) ? StatisticsFile.Read(file) : LayerStatistics.None, layer.Candidates);
+                    return [.. compared.Errors, compared.Energy ?? double.NaN];
+                }, cancellation);
             });
             errors[unit.Path] = new([.. numbers.SkipLast(1)], double.IsNaN(numbers[^1]) ? null : numbers[^1]);
         }, cancellation);

@@ -55,6 +55,11 @@ public interface ILayerSolver
     /// <summary>Whether it computes where the problem's tensors are, a GPU included; otherwise they are on the CPU.</summary>
     bool RunsOnDevice { get; }
 
+    /// <summary>The most memory that the solver takes at once, the weight itself included and statistics not, in float32 copies of the weight.</summary>
+    /// <param name="layer">The layer.</param>
+    /// <param name="step">A step of the solver's kind.</param>
+    double Copies(LayerShape layer, Step step);
+
     /// <summary>Compresses a layer. Runs inside a dispose scope, without gradients, on one thread.</summary>
     LayerSolution Solve(LayerProblem problem, Step step);
 
@@ -77,6 +82,13 @@ public abstract class LayerSolver<TStep> : ILayerSolver
 
     /// <inheritdoc/>
     public virtual bool RunsOnDevice => false;
+
+    /// <inheritdoc/>
+    public double Copies(LayerShape layer, Step step) => Copies(layer, (TStep)step);
+
+    /// <inheritdoc cref="ILayerSolver.Copies"/>
+    /// <remarks>Enough for a complete decomposition in float64; a method that is known to take less says so.</remarks>
+    public virtual double Copies(LayerShape layer, TStep step) => LayerUnit.UsualCopies;
 
     /// <inheritdoc/>
     public LayerSolution Solve(LayerProblem problem, Step step) => Solve(problem, (TStep)step);

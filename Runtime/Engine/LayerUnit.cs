@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Plans;
 using PipelineDsl.Runtime.Models;
+using PipelineDsl.Runtime.Numerics;
 using PipelineDsl.Runtime.Reconstruction;
 using PipelineDsl.Runtime.Statistics;
 using PipelineDsl.Runtime.Weights;
@@ -18,7 +19,10 @@ namespace PipelineDsl.Runtime.Engine;
 internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer layer)
 {
     /// <summary>Raised when the engine treats solvers' inputs or outputs in another way, so that cached results are dropped.</summary>
-    private const int EngineVersion = 3;
+    private const int EngineVersion = 4;
+
+    /// <summary>What a solver takes at once unless it says otherwise, in float32 copies of the weight: enough for a complete decomposition in float64.</summary>
+    public const double UsualCopies = 16;
 
     /// <summary>The layer's path.</summary>
     public string Path => plan.Path;
@@ -153,7 +157,7 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
             all[fact.Key] = fact.Value;
         }
 
-        all["relativeError"] = RelativeError(run.Weights.Read(layer.WeightName).reshape(plan.Shape.Rows, plan.Shape.Columns), weight);
+        all["relativeError"] = RelativeError(weight);
         return new(weight, bias ?? solved.Bias, all, solved.Spectrum, [.. solved.Notes, .. notes]);
     }
 
@@ -185,10 +189,8 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
 
     private SolvedLayer SolveChain(LayerStatistics statistics, IReadOnlyList<Step> steps)
     {
-        var source = run.Weights.Read(layer.WeightName);
         var bias = run.Weights.Contains(layer.BiasName) ? run.Weights.Read(layer.BiasName) : null;
-        Expression weight = new Dense(source.reshape(plan.Shape.Rows, plan.Shape.Columns));
-        var original = weight.Materialize();
+        Expression weight = Source();
         Tensor? newBias = null;
         var facts = new SortedDictionary<string, double>(StringComparer.Ordinal);
         var notes = new List<string>();
@@ -207,7 +209,7 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
             }
         }
 
-        facts["relativeError"] = RelativeError(original, weight);
+        facts["relativeError"] = RelativeError(weight);
         return new(weight, newBias?.DetachFromDisposeScope(), facts, spectrum, notes);
     }
 
@@ -246,12 +248,25 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
         return back(work(there));
     }
 
-    /// <summary>‖W − W′‖ / ‖W‖ in the Frobenius norm.</summary>
-    private static double RelativeError(Tensor original, Expression weight)
+    /// <summary>The weight as it was given; nothing else holds its memory.</summary>
+    private Dense Source()
     {
-        var before = original.to(float64);
-        double norm = before.norm().item<double>();
-        return norm == 0 ? 0 : (before - weight.Materialize().to(float64)).norm().item<double>() / norm;
+        using var source = run.Weights.Read(layer.WeightName);
+        return new(source.reshape(plan.Shape.Rows, plan.Shape.Columns));
+    }
+
+    /// <summary>‖W − W′‖ / ‖W‖ in the Frobenius norm; W is read again, a few rows at a time.</summary>
+    private double RelativeError(Expression weight)
+    {
+        long height = RowBlocks.Height(plan.Shape.Columns);
+        double error = MatrixChecks.RelativeError(RowBlocks.Of(plan.Shape.Rows, plan.Shape.Columns).Select(block => SourceRows(block.First, block.Count)), weight.MaterializeBlocks(height));
+        return double.IsFinite(error) ? error : 0;
+    }
+
+    private Tensor SourceRows(long first, long count)
+    {
+        using var rows = run.Weights.ReadRows(layer.WeightName, first, count);
+        return rows.reshape(count, plan.Shape.Columns);
     }
 }
 

@@ -13,7 +13,7 @@ namespace PipelineDsl.Runtime.Engine;
 /// <param name="observer">Hears problems, progress and journal entries.</param>
 public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
 {
-    private readonly ContentStore store = new(options.CacheDirectory);
+    private readonly ContentStore store = new(options.CacheDirectory, remote: options.CacheServer is { } server ? new(server, observer) : null);
 
     /// <summary>Runs one recipe. The artifact's folder is replaced file by file, and only when everything succeeded.</summary>
     /// <returns>The artifact's files and every file that went in.</returns>
@@ -88,12 +88,19 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
             allocation = allocation with { MeasuredDistortion = loss.Increase([.. solved.Layers.Values], cancellation) };
         }
 
-        var quality = new EvaluationPhase(pipeline, run, store, options, observer).Measure(solved, artifact.Digest, cancellation);
+        var evaluation = new EvaluationPhase(pipeline, run, store, options, observer);
+        var quality = evaluation.Measure(solved, artifact.Digest, cancellation);
         clock.Finish("evaluate");
 
         var manifest = artifact.Describe(solved, blocks, quality, options.Device) with { Allocation = allocation, Exports = exports, Training = training, Analysis = analysis?.Write(artifact.Folder) };
         RequireBudget(manifest, recipe);
-        var files = artifact.Publish(manifest, new RunFacts(clock.Phases, solved.Seconds, solved.Cached));
+        var facts = new RunFacts(clock.Phases, solved.Seconds, solved.Cached);
+        if (EvaluationPhase.IsRefused(quality))
+        {
+            throw evaluation.Refusal(quality!, solved, artifact.Refuse(manifest, facts));
+        }
+
+        var files = artifact.Publish(manifest, facts);
         string lockFile = planLock.Keep(run);
         observer.Record($"recipe {recipe.Name} solved={solved.Seconds.Count} cached={solved.Cached.Count}");
         return new RunResult(recipe.Name, manifest, files, [.. run.Paths.Values.SelectMany(FilesOf), lockFile]);

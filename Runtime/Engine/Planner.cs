@@ -4,6 +4,7 @@ using PipelineDsl.Recipes;
 using PipelineDsl.Runtime.Artifacts;
 using PipelineDsl.Runtime.Formats.Safetensors;
 using PipelineDsl.Runtime.Models;
+using TorchSharp;
 
 using static TorchSharp.torch;
 
@@ -24,9 +25,11 @@ internal sealed class Planner(RunOptions options, IRunObserver observer)
         var recipe = pipeline.Recipe;
         var files = RecipeFiles.Find(recipe, options.ProjectDirectory);
         var weights = OpenWeights(recipe, files);
-        var model = UserCode.Call(recipe, "its constructor failed", () => Make(pipeline));
+        nn.Module? model = null;
         try
         {
+            CheckMemoryBeforeModel(pipeline, weights);
+            model = UserCode.Call(recipe, "its constructor failed", () => Make(pipeline));
             foreach (var warning in weights.Warnings)
             {
                 observer.Report(warning);
@@ -36,7 +39,13 @@ internal sealed class Planner(RunOptions options, IRunObserver observer)
             model.eval();
             var sources = files.Describe(weights);
             var layers = ModelLayer.Find(model);
-            var planned = Resolve(recipe, layers, weights);
+            var planned = Resolve(recipe, layers, weights, observer.Report);
+            var memory = MemoryOf(recipe, planned, model, weights);
+            if (options.MemoryLimit is { } limit)
+            {
+                memory.Require(limit, recipe);
+            }
+
             var plan = new Plan(
                 recipe.Name,
                 recipe.Model,
@@ -56,13 +65,15 @@ internal sealed class Planner(RunOptions options, IRunObserver observer)
                 Sources = sources,
                 Paths = files.Paths,
                 Layers = planned,
+                Code = options.CodeFingerprint ?? CodeFingerprint.Of(pipeline.GetType()),
                 Device = options.TensorDevice,
+                Memory = new(recipe, memory, options.MemoryLimit),
                 WeightDigests = planned.ToDictionary(item => item.Plan.Path, item => weights.Digest(item.Layer.WeightName)),
             };
         }
         catch
         {
-            model.Dispose();
+            model?.Dispose();
             weights.Dispose();
             throw;
         }
@@ -71,11 +82,14 @@ internal sealed class Planner(RunOptions options, IRunObserver observer)
     /// <summary>The model; where nothing runs it and its constructor allows, with shapes and no numbers, so that it takes no memory.</summary>
     private nn.Module Make(IModelPipeline pipeline)
     {
-        if (!RunsNothing && (!options.ShapesOnly || pipeline.Recipe is not { Calibrate: null, Train: null, Evaluate: null }))
-        {
-            return pipeline.CreateModule();
-        }
+        return RunsModel(pipeline.Recipe) ? pipeline.CreateModule() : MakeShapes(pipeline) ?? pipeline.CreateModule();
+    }
 
+    private bool RunsModel(Recipe recipe) => !RunsNothing && (!options.ShapesOnly || recipe is not { Calibrate: null, Train: null, Evaluate: null });
+
+    /// <summary>The model without numbers, or null where its constructor does not allow that.</summary>
+    private static nn.Module? MakeShapes(IModelPipeline pipeline)
+    {
         var usual = get_default_device();
         set_default_device(META);
         try
@@ -84,14 +98,53 @@ internal sealed class Planner(RunOptions options, IRunObserver observer)
         }
         catch (Exception)
         {
-            // A constructor that reads numbers which are not there; what else is wrong with it is told below.
+            // A constructor that reads numbers which are not there; what else is wrong with it is told when it is called again.
+            return null;
         }
         finally
         {
             set_default_device(usual);
         }
+    }
 
-        return pipeline.CreateModule();
+    /// <summary>A model that steps run may not fit at all: a limit is held against one without numbers first. Whatever else is wrong is left to be found, and said, afterwards.</summary>
+    private void CheckMemoryBeforeModel(IModelPipeline pipeline, WeightStore weights)
+    {
+        if (options.MemoryLimit is not { } limit || !options.ShapesOnly || !RunsModel(pipeline.Recipe))
+        {
+            return;
+        }
+
+        using var shapes = MakeShapes(pipeline);
+        if (shapes is null)
+        {
+            return;
+        }
+
+        var layers = ModelLayer.Find(shapes);
+        if (layers.All(layer => layer.Kind == LayerKinds.None || weights.Contains(layer.WeightName)) && TryResolve(pipeline.Recipe, layers, weights) is { } planned)
+        {
+            MemoryOf(pipeline.Recipe, planned, shapes, weights, isRun: true).Require(limit, pipeline.Recipe);
+        }
+    }
+
+    private static List<(PlannedLayer Plan, ModelLayer Layer)>? TryResolve(Recipe recipe, IReadOnlyList<ModelLayer> layers, WeightStore weights)
+    {
+        try
+        {
+            return Resolve(recipe, layers, weights, _ => { });
+        }
+        catch (RunFailedException)
+        {
+            return null;
+        }
+    }
+
+    private static MemoryPlan MemoryOf(Recipe recipe, List<(PlannedLayer Plan, ModelLayer Layer)> planned, nn.Module model, WeightStore weights, bool isRun = false)
+    {
+        var tensors = model.parameters().Cast<Tensor>().Concat(model.buffers()).ToList();
+        long resident = tensors.Where(tensor => isRun || tensor.device_type != DeviceType.META).Sum(tensor => tensor.numel() * tensor.element_size());
+        return MemoryPlan.Of(recipe, [.. planned.Select(item => item.Plan)], resident, weights.Names.Select(name => weights.Info(name).ByteCount).DefaultIfEmpty(0).Max());
     }
 
     /// <summary>A folder without weights is a mistake of the recipe; a damaged file speaks for itself.</summary>
@@ -107,12 +160,12 @@ internal sealed class Planner(RunOptions options, IRunObserver observer)
         }
     }
 
-    private List<(PlannedLayer Plan, ModelLayer Layer)> Resolve(Recipe recipe, IReadOnlyList<ModelLayer> layers, WeightStore weights)
+    private static List<(PlannedLayer Plan, ModelLayer Layer)> Resolve(Recipe recipe, IReadOnlyList<ModelLayer> layers, WeightStore weights, Action<RecipeDiagnostic> report)
     {
         var problems = new List<RecipeDiagnostic>();
         var resolved = RecipeResolver.Resolve(recipe, [.. layers.Select(layer => layer.ToCandidate())], problems.Add);
         problems.RemoveAll(problem => problem.Severity == Severity.Info);
-        problems.ForEach(observer.Report);
+        problems.ForEach(report);
         if (problems.FirstOrDefault(problem => problem.Severity == Severity.Error) is not null)
         {
             throw new RunFailedException();

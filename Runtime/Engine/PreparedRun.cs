@@ -36,8 +36,14 @@ internal sealed class PreparedRun : IDisposable
     /// <summary>SHA-256 of each of these layers' weights, by path.</summary>
     public required IReadOnlyDictionary<string, string> WeightDigests { get; init; }
 
+    /// <summary>Tells one state of the user's code from another.</summary>
+    public required string Code { get; init; }
+
     /// <summary>Where the model runs, and solvers that can.</summary>
     public required Device Device { get; init; }
+
+    /// <summary>What solving may take at once.</summary>
+    public required SolvingMemory Memory { get; init; }
 
     /// <summary>Takes over the layers' plans as a budget resolved them.</summary>
     public void Adopt(IReadOnlyDictionary<string, PlannedLayer> plans)
@@ -49,11 +55,11 @@ internal sealed class PreparedRun : IDisposable
     /// <summary>Starts the key of something that comes from running the user's model on data: the code, the model, its weights, the data and what computes.</summary>
     /// <param name="kind">What is computed.</param>
     /// <param name="data">The role of the data, or of none.</param>
-    /// <param name="options">Where it runs, and the state of the user's code.</param>
+    /// <param name="options">Where it runs.</param>
     public ContentKey ModelKey(string kind, string data, RunOptions options) => new ContentKey(kind)
         .Add("tensors", TensorLibrary.Version)
         .Add("device", options.Device)
-        .Add("code", options.CodeFingerprint)
+        .Add("code", Code)
         .Add("model", Recipe.Model)
         .Add("original", Sources[RecipeFiles.Weights].Sha256)
         .Add("data", Sources.GetValueOrDefault(data)?.Sha256 ?? "")

@@ -97,13 +97,13 @@ internal sealed class ReconstructionPhase(IModelPipeline pipeline, PreparedRun r
         foreach (var layer in layers)
         {
             string key = keys[layer.Unit.Path];
-            var result = SolvedLayer.Read(store.Find(key)!);
-            foreach (string note in result.Notes.Except(layer.Result.Notes))
+            var result = StoredLayer.Open(store.Find(key)!);
+            foreach (string note in result.Summary.Notes.Except(layer.Summary.Notes))
             {
                 observer.Report(new(DiagnosticIds.SolverAdjusted, Severity.Warning, $"layer '{layer.Unit.Path}': {note}", layer.Unit.Plan.Span));
             }
 
-            layer.Result.Dispose();
+            layer.Dispose();
             solved.Layers[layer.Unit.Path] = new(layer.Unit, key, result);
         }
     }

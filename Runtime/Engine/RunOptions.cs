@@ -12,8 +12,14 @@ public sealed record RunOptions
     /// <summary>The folder of cached results.</summary>
     public required string CacheDirectory { get; init; }
 
+    /// <summary>The server that cached results are taken from and put to, or null.</summary>
+    public CacheServer? CacheServer { get; init; }
+
     /// <summary>Layers that may be solved at once.</summary>
     public int Cores { get; init; } = 1;
+
+    /// <summary>The most bytes that a run may take at once, or null for no limit: fewer layers are then solved at once.</summary>
+    public long? MemoryLimit { get; init; }
 
     /// <summary>Where the model runs: <c>cpu</c> or <c>cuda</c>.</summary>
     public string Device { get; init; } = "cpu";
@@ -31,6 +37,6 @@ public sealed record RunOptions
     /// <remarks>The tensor library keeps one default device for all threads: nothing else in the process may make tensors while a model is made.</remarks>
     public bool ShapesOnly { get; init; }
 
-    /// <summary>Tells one state of the user's code from another.</summary>
-    public required string CodeFingerprint { get; init; }
+    /// <summary>Tells one state of the user's code from another; null takes what the pipeline's class can reach.</summary>
+    public string? CodeFingerprint { get; init; }
 }

@@ -49,8 +49,8 @@ internal sealed class SolvePhase(PreparedRun run, ContentStore store, RunOptions
         var layers = new SortedDictionary<string, SolvedUnit>(StringComparer.Ordinal);
         foreach (var unit in units)
         {
-            layers[unit.Path] = new(unit, keys[unit.Path], SolvedLayer.Read(files[unit.Path]));
-            foreach (string note in layers[unit.Path].Result.Notes)
+            layers[unit.Path] = new(unit, keys[unit.Path], StoredLayer.Open(files[unit.Path]));
+            foreach (string note in layers[unit.Path].Summary.Notes)
             {
                 observer.Report(new(DiagnosticIds.SolverAdjusted, Severity.Warning, $"layer '{unit.Path}': {note}", unit.Plan.Span));
             }
@@ -70,9 +70,12 @@ internal sealed class SolvePhase(PreparedRun run, ContentStore store, RunOptions
         }
 
         var started = Stopwatch.StartNew();
-        using var scope = NewDisposeScope();
-        using var solved = unit.Solve(statisticsFile is null ? LayerStatistics.None : StatisticsFile.Read(statisticsFile));
-        string file = store.Put(key, solved.Write);
+        string file = run.Memory.Within(unit.Plan, () =>
+        {
+            using var scope = NewDisposeScope();
+            using var solved = unit.Solve(statisticsFile is null ? LayerStatistics.None : StatisticsFile.Read(statisticsFile));
+            return store.Put(key, solved.Write);
+        }, cancellation);
         seconds[unit.Path] = started.Elapsed.TotalSeconds;
         observer.Record($"layer {run.Recipe.Name} {unit.Path}");
         observer.Record(WorkRates.Entry(CostModel.Solve(unit), options.Device, seconds[unit.Path]));
@@ -96,17 +99,6 @@ internal sealed class SolvePhase(PreparedRun run, ContentStore store, RunOptions
     }
 }
 
-/// <summary>A layer with the name of its result.</summary>
-/// <param name="Unit">The layer.</param>
-/// <param name="Key">The content key of its result.</param>
-internal record KeyedUnit(LayerUnit Unit, string Key);
-
-/// <summary>A solved layer with the unit that led to it.</summary>
-/// <param name="Unit">The unit.</param>
-/// <param name="Key">Its content key.</param>
-/// <param name="Result">Its result.</param>
-internal sealed record SolvedUnit(LayerUnit Unit, string Key, SolvedLayer Result) : KeyedUnit(Unit, Key);
-
 /// <summary>All solved layers of a recipe, by path.</summary>
 /// <param name="Layers">The layers.</param>
 /// <param name="Seconds">Solving time of the layers that were computed.</param>
@@ -116,9 +108,10 @@ internal sealed record SolvedLayers(SortedDictionary<string, SolvedUnit> Layers,
     /// <inheritdoc/>
     public void Dispose()
     {
+        // What nobody asked for has not been read.
         foreach (var layer in Layers.Values)
         {
-            layer.Result.Dispose();
+            layer.Dispose();
         }
     }
 }

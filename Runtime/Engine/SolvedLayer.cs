@@ -1,5 +1,3 @@
-using System.Text.Json;
-using System.Text.Json.Nodes;
 using PipelineDsl.Runtime.Formats.Safetensors;
 using PipelineDsl.Runtime.Weights;
 
@@ -20,41 +18,29 @@ internal sealed record SolvedLayer(
     IReadOnlyList<double> Spectrum,
     IReadOnlyList<string> Notes) : IDisposable
 {
-    private const string BiasName = "bias";
-    private const string MetadataKey = "solution";
+    /// <summary>What is known about it without its numbers.</summary>
+    public SolvedSummary Summary => new(Weight.Describe(), Weight.Bytes, Bias is null ? null : Bias.numel() * Bias.element_size(), Facts, Spectrum, Notes);
 
     /// <summary>Writes the result to a safetensors file.</summary>
-    public void Write(string path)
-    {
-        var description = new JsonObject
-        {
-            ["bias"] = Bias is not null,
-            ["facts"] = JsonSerializer.SerializeToNode(Facts),
-            ["notes"] = JsonSerializer.SerializeToNode(Notes),
-            ["spectrum"] = JsonSerializer.SerializeToNode(Spectrum),
-            ["weight"] = Weight.Describe(),
-        };
-        SafetensorsWriter.Write(path, Tensors().Select(item => KeyValuePair.Create(item.Name, item.Tensor)), new Dictionary<string, string> { [MetadataKey] = description.ToJsonString() });
-    }
+    public void Write(string path) =>
+        SafetensorsWriter.Write(path, Tensors().Select(item => KeyValuePair.Create(item.Name, item.Tensor)), new Dictionary<string, string>([Summary.ToMetadata()]));
 
     /// <summary>Reads a result; the caller owns it.</summary>
     /// <exception cref="InvalidDataException">The file is not what <see cref="Write"/> leaves.</exception>
     public static SolvedLayer Read(string path)
     {
         using var file = SafetensorsFile.Open(path);
-        var description = file.Metadata.TryGetValue(MetadataKey, out string? text) && JsonNode.Parse(text) is JsonObject found
-            ? found
-            : throw new InvalidDataException($"'{path}' holds no solution");
+        var summary = SolvedSummary.Read(file);
         return new(
-            Expression.Read((JsonObject)description["weight"]!, file.Read),
-            (bool)description["bias"]! ? file.Read(BiasName) : null,
-            description["facts"].Deserialize<SortedDictionary<string, double>>()!,
-            description["spectrum"].Deserialize<double[]>()!,
-            description["notes"].Deserialize<string[]>()!);
+            Expression.Read(summary.Weight, file.Read),
+            summary.BiasBytes is null ? null : file.Read(SolvedSummary.BiasName).DetachFromDisposeScope(),
+            summary.Facts,
+            summary.Spectrum,
+            summary.Notes);
     }
 
     /// <summary>Every stored tensor by its name below the layer's path; still owned by this result.</summary>
-    public IReadOnlyList<(string Name, Tensor Tensor)> Tensors() => Bias is null ? [.. Weight.Leaves()] : [.. Weight.Leaves(), (BiasName, Bias)];
+    public IReadOnlyList<(string Name, Tensor Tensor)> Tensors() => Bias is null ? [.. Weight.Leaves()] : [.. Weight.Leaves(), (SolvedSummary.BiasName, Bias)];
 
     /// <inheritdoc/>
     public void Dispose()

@@ -27,7 +27,7 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
     /// <summary>Raised whenever the same input gives another result.</summary>
     private const int Version = 1;
 
-    private const string OutcomeEntry = "outcome";
+    internal const string OutcomeEntry = "outcome";
 
     /// <summary>Not the granted cores, which differ from build to build.</summary>
     private static readonly int Threads = Environment.ProcessorCount;
@@ -88,7 +88,7 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
         var adapters = new List<(SolvedUnit Layer, Adapter Adapter)>();
         try
         {
-            foreach (var layer in solved.Layers.Values.Where(layer => layer.Unit.Trained is null || layer.Result.Bias is not null))
+            foreach (var layer in solved.Layers.Values.Where(layer => layer.Unit.Trained is null || layer.Summary.BiasBytes is not null))
             {
                 others.Add(new TemporaryWeight(layer.Unit.Layer, layer.Result.Weight, layer.Result.Bias));
             }
@@ -100,6 +100,8 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
                 others.Add(AdapterInstaller.Install(layer.Unit.Layer, adapters[^1].Adapter));
             }
 
+            var recomputed = request.Settings.GradientCheckpointing ? Recomputed([.. adapters.Select(item => (item.Layer.Unit.Path, item.Adapter))], request) : null;
+            others.AddRange(recomputed is null ? [] : [recomputed]);
             var tensors = adapters.SelectMany(item => item.Adapter.Parameters.Select(parameter => new TrainedTensor($"{item.Layer.Unit.Path}.{parameter.Name}", parameter.Value))).ToList();
             var trainer = new Trainer(request.Settings, new()
             {
@@ -109,7 +111,11 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
                 Validation = heldOut,
                 Seed = run.Recipe.Seed,
                 Device = device,
-                MoveTo = position => adapters.ForEach(item => item.Adapter.Pass = position is { } at ? new(at.Seed, item.Layer.Unit.Path, at.Step, at.Batch) : null),
+                MoveTo = position =>
+                {
+                    recomputed?.Forget();
+                    adapters.ForEach(item => item.Adapter.Pass = position is { } at ? new(at.Seed, item.Layer.Unit.Path, at.Step, at.Batch) : null);
+                },
                 Unreached = names => throw Unreached([.. layers.Where(layer => names.Any(name => name.StartsWith(layer.Unit.Path + ".", StringComparison.Ordinal)))]),
                 Checkpoint = checkpoint,
                 Key = key,
@@ -135,6 +141,15 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
             adapters.ForEach(item => item.Adapter.Dispose());
             run.Model.to(CPU);
         }
+    }
+
+    private RecomputedBlocks Recomputed(IReadOnlyList<(string Path, Adapter Adapter)> adapters, FineTuning request)
+    {
+        var blocks = new RecomputedBlocks(ModelLayer.Find(run.Model).ToDictionary(layer => layer.Path, layer => layer.Module, StringComparer.Ordinal), adapters);
+        return blocks.Paths.Count > 0 ? blocks : throw new PipelineException(
+            DiagnosticIds.ContradictorySettings,
+            "'gradientCheckpointing' computes repeated blocks again, and the model repeats none that can be called, such as the elements of a ModuleList; drop it, and lower 'batchSize' with more 'accumulation' to save memory",
+            request.SpanOf(nameof(TrainAttribute.GradientCheckpointing)));
     }
 
     /// <summary>Takes over what was trained, from its file, whether it was trained now or earlier.</summary>

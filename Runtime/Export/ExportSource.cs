@@ -18,7 +18,7 @@ internal sealed class ExportSource
     {
         this.run = run;
         Layers = [.. solved.Layers.Values.Select(layer => LayerOf(layer))];
-        foreach (var layer in solved.Layers.Values.Where(layer => layer.Result.Bias is not null))
+        foreach (var layer in solved.Layers.Values.Where(layer => layer.Summary.BiasBytes is not null))
         {
             var bias = layer.Result.Bias!;
             string name = layer.Unit.Layer.BiasName;

@@ -8,10 +8,15 @@ namespace PipelineDsl.Host;
 internal sealed class ConsoleObserver(Request request) : IRunObserver
 {
     private readonly Lock gate = new();
-    private readonly List<string> diagnostics = [];
+    private readonly HashSet<string> said = new(StringComparer.Ordinal);
+    private readonly List<RecipeDiagnostic> diagnostics = [];
+    private readonly List<string> lasting = [];
 
-    /// <summary>Everything reported so far, as MSBuild writes it.</summary>
-    public IReadOnlyList<string> Diagnostics => diagnostics;
+    /// <summary>Everything reported so far.</summary>
+    public IReadOnlyList<RecipeDiagnostic> Diagnostics => diagnostics;
+
+    /// <summary>What later builds repeat when they have nothing to do, as MSBuild writes it: all that was reported but the state of a server at this moment.</summary>
+    public IReadOnlyList<string> Lasting => lasting;
 
     /// <inheritdoc/>
     public void Report(RecipeDiagnostic diagnostic)
@@ -20,10 +25,16 @@ internal sealed class ConsoleObserver(Request request) : IRunObserver
         lock (gate)
         {
             string line = absolute.ToString().ReplaceLineEndings(" ");
-            if (!diagnostics.Contains(line))
+            if (!said.Add(line))
             {
-                diagnostics.Add(line);
-                Console.WriteLine(line);
+                return;
+            }
+
+            diagnostics.Add(absolute);
+            Console.WriteLine(line);
+            if (diagnostic.Id != DiagnosticIds.CacheServerFailed)
+            {
+                lasting.Add(line);
             }
         }
     }

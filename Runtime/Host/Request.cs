@@ -37,6 +37,15 @@ internal sealed record Request
     /// <summary>The folder of cached results; empty for the user's own.</summary>
     public required string CacheDirectory { get; init; }
 
+    /// <summary>The most memory to take, such as <c>2 GB</c>, or empty.</summary>
+    public string MemoryLimit { get; init; } = "";
+
+    /// <summary>The address of a server of cached results, or empty.</summary>
+    public string CacheUrl { get; init; } = "";
+
+    /// <summary>Whether results are only taken from that server.</summary>
+    public bool CacheReadOnly { get; init; }
+
     /// <summary><c>auto</c>, <c>cpu</c> or <c>cuda</c>.</summary>
     public required string Device { get; init; }
 

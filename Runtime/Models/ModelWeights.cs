@@ -2,6 +2,7 @@ using PipelineDsl.Diagnostics;
 using PipelineDsl.Recipes;
 using PipelineDsl.Runtime.Engine;
 using PipelineDsl.Runtime.Formats.Safetensors;
+using PipelineDsl.Runtime.Numerics;
 
 using static TorchSharp.torch;
 
@@ -59,9 +60,7 @@ internal static class ModelWeights
     /// <summary>Buffers may hold infinity, as masks do; a parameter that does makes every figure of the run worthless.</summary>
     private static void RequireFinite(Tensor parameter, string name, Recipe recipe)
     {
-        using var finite = parameter.isfinite();
-        using var all = finite.all();
-        if (!all.item<bool>())
+        if (!MatrixChecks.IsFinite(parameter))
         {
             throw new PipelineException(DiagnosticIds.BrokenWeights, $"'{name}' in '{recipe.Weights}' holds values that are no finite numbers (NaN or infinity); get or write the weights again", recipe.WeightsSpan);
         }

@@ -62,44 +62,39 @@ public static class NativeLibraries
 
     private static string Rid => OperatingSystem.IsWindows() ? "win-x64" : OperatingSystem.IsMacOS() ? "osx-arm64" : "linux-x64";
 
-    private static string LibTorchFolder()
-    {
-        var searched = new List<string>();
-        foreach (string folder in CandidateFolders())
-        {
-            if (File.Exists(Path.Combine(folder, LibraryNames()[1])))
-            {
-                return folder;
-            }
+    /// <summary>Where libtorch would be loaded from, and why there; null when it is nowhere. Loads nothing.</summary>
+    internal static (string Folder, string Origin)? Find() =>
+        CandidateFolders().Where(candidate => File.Exists(Path.Combine(candidate.Folder, LibraryNames()[1]))).Select(candidate => ((string, string)?)candidate).FirstOrDefault();
 
-            searched.Add(folder);
-        }
+    /// <summary>The version of libtorch that TorchSharp is built with.</summary>
+    internal static string Version { get; } = typeof(NativeLibraries).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().First(item => item.Key == "LibTorchVersion").Value!;
 
-        throw new PipelineException(
-            DiagnosticIds.NativeLibraryNotLoaded,
-            $"libtorch is not there; add <PackageReference Include=\"libtorch-cpu-{Rid}\" Version=\"2.10.0\" /> to the project, or set {FolderVariable} to a folder that holds it (searched: {string.Join(", ", searched)})",
-            AppContext.BaseDirectory);
-    }
+    /// <summary>The folders that NuGet keeps packages in, as far as they are known.</summary>
+    internal static IEnumerable<string> PackageFolders => List("PROBING_DIRECTORIES").Append(Environment.GetEnvironmentVariable("NUGET_PACKAGES") ?? "")
+        .Append(Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages")).Where(path => path.Length > 0);
 
-    private static IEnumerable<string> CandidateFolders()
+    private static string LibTorchFolder() => Find()?.Folder ?? throw new PipelineException(
+        DiagnosticIds.NativeLibraryNotLoaded,
+        $"libtorch is not there; add <PackageReference Include=\"libtorch-cpu-{Rid}\" Version=\"{Version}\" /> to the project, or set {FolderVariable} to a folder that holds it (searched: {string.Join(", ", CandidateFolders().Select(candidate => candidate.Folder))})",
+        AppContext.BaseDirectory);
+
+    private static IEnumerable<(string Folder, string Origin)> CandidateFolders()
     {
         if (Environment.GetEnvironmentVariable(FolderVariable) is { Length: > 0 } chosen)
         {
-            yield return chosen;
+            yield return (chosen, FolderVariable);
         }
 
-        yield return AppContext.BaseDirectory;
-        yield return Path.Combine(AppContext.BaseDirectory, "runtimes", Rid, "native");
+        yield return (AppContext.BaseDirectory, "the application's folder");
+        yield return (Path.Combine(AppContext.BaseDirectory, "runtimes", Rid, "native"), "the application's folder");
         foreach (string folder in List("NATIVE_DLL_SEARCH_DIRECTORIES"))
         {
-            yield return folder;
+            yield return (folder, "the native search path");
         }
 
-        foreach (string packages in List("PROBING_DIRECTORIES").Append(Environment.GetEnvironmentVariable("NUGET_PACKAGES") ?? "").Append(
-            Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages")).Where(path => path.Length > 0))
+        foreach (string packages in PackageFolders)
         {
-            string version = typeof(NativeLibraries).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().First(item => item.Key == "LibTorchVersion").Value!;
-            yield return Path.Combine(packages, $"libtorch-cpu-{Rid}", version, "runtimes", Rid, "native");
+            yield return (Path.Combine(packages, $"libtorch-cpu-{Rid}", Version, "runtimes", Rid, "native"), "the package folder");
         }
     }
 

@@ -5,11 +5,11 @@ using static TorchSharp.torch;
 namespace PipelineDsl.Runtime.Numerics;
 
 /// <summary>An orthonormal basis of the block Krylov space of A = M Mᵀ, grown block by block (Musco and Musco, arXiv:1504.05477, algorithm 2).</summary>
-/// <param name="matrix">M [m, n], float32 or float64.</param>
+/// <param name="matrix">M [m, n].</param>
 /// <param name="start">Random vectors [n, block].</param>
 /// <param name="probes">Random vectors Ω [m, s] of their own, to tell what the basis leaves out; A Ω comes with the first block, for the cost of a few columns more.</param>
 /// <remarks>Belongs to the dispose scope that it grows in.</remarks>
-internal sealed class KrylovBasis(Tensor matrix, Tensor start, Tensor probes)
+internal sealed class KrylovBasis(Operand matrix, Tensor start, Tensor probes)
 {
     /// <summary>A K [m, q].</summary>
     private Tensor image = empty(0);
@@ -37,11 +37,11 @@ internal sealed class KrylovBasis(Tensor matrix, Tensor start, Tensor probes)
         long width = start.shape[1];
 
         // What lies outside may be all but nothing, so its directions are made orthogonal to the basis once more.
-        var block = first ? linalg.qr(matrix.mm(start)).Q : linalg.qr(Outside(linalg.qr(residual).Q)).Q;
+        var block = first ? linalg.qr(matrix.Times(start)).Q : linalg.qr(Outside(linalg.qr(residual).Q)).Q;
 
         // Xᵀ M and not Mᵀ X: the product and what it leaves for the next one then lie as the kernels read them fastest.
-        var opposite = (first ? cat([block.mT, probes.mT], 0) : block.mT).mm(matrix).mT;
-        var mapped = matrix.mm(opposite);
+        var opposite = matrix.TimesFromLeft(first ? cat([block.mT, probes.mT], 0) : block.mT).mT;
+        var mapped = matrix.Times(opposite);
         if (first)
         {
             probed = mapped.narrow(1, width, probes.shape[1]).clone().MoveToOuterDisposeScope();
@@ -61,7 +61,7 @@ internal sealed class KrylovBasis(Tensor matrix, Tensor start, Tensor probes)
     public Tensor ApplyOutside(Tensor x)
     {
         using var scope = NewDisposeScope();
-        return Outside(matrix.mm(x.mT.mm(matrix).mT)).MoveToOuterDisposeScope();
+        return Outside(matrix.Times(matrix.TimesFromLeft(x.mT).mT)).MoveToOuterDisposeScope();
     }
 
     /// <summary>(I − K Kᵀ) A (I − K Kᵀ) Ω [m, s]; the caller owns it.</summary>

@@ -36,12 +36,18 @@ public sealed record LeftSvd(Tensor Vectors, double[] Values, double Tail = 0, d
         return accuracy == SvdAccuracy.Fast ? side >= 1024 && rank <= side / 16 : side >= 2048 && rank <= side / 32;
     }
 
+    /// <summary>The most bytes that a complete decomposition takes at once: the matrix in float64, and on either route less than six of its size beside it.</summary>
+    public static long CompleteBytes(long rows, long columns) => checked(7 * sizeof(double) * rows * columns);
+
+    /// <summary>The most bytes that an iteration takes at once beside the matrix: basis, images and what joins them, in float64.</summary>
+    public static long IterationBytes(long rows, long columns, int rank) => checked(5 * sizeof(double) * RandomisedSvd.LargestBasis(rank) * Math.Max(rows, columns));
+
     /// <summary>The leading vectors of a matrix, by the route that costs least.</summary>
     /// <remarks>
     /// A few of many vectors are iterated for until the loss is certified to be within the accuracy: 1 % or 1e-6 above the smallest possible. Where they are not few, or the
     /// spectrum falls too slowly for that, the complete decomposition has the loss right to rounding.
     /// </remarks>
-    /// <param name="matrix">[m, columns] float64, or float32 where that is what is known of it.</param>
+    /// <param name="matrix">[m, columns] float64, or another real dtype where that is what is known of it.</param>
     /// <param name="rank">How many are needed.</param>
     /// <param name="accuracy">How good an iteration must be.</param>
     /// <param name="seed">The seed of the iteration's random start.</param>
@@ -58,6 +64,7 @@ public sealed record LeftSvd(Tensor Vectors, double[] Values, double Tail = 0, d
             }
         }
 
+        WorkingMemory.Require(CompleteBytes(rows, columns));
         return Of(matrix.to(float64), RouteFor(rows, columns));
     }
 

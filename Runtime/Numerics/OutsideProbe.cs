@@ -36,7 +36,7 @@ internal sealed class OutsideProbe
     /// <summary>Ω [m, 32] for a matrix with m rows.</summary>
     /// <param name="matrix">Says size, dtype and device.</param>
     /// <param name="generator">Must not have drawn the same numbers for the basis.</param>
-    public static Tensor Draw(Tensor matrix, Generator generator) => randn(matrix.shape[0], Probes, dtype: matrix.dtype, generator: generator).to(matrix.device);
+    public static Tensor Draw(Operand matrix, Generator generator) => randn(matrix.Rows, Probes, dtype: matrix.Type, generator: generator).to(matrix.Device);
 
     /// <summary>What C Ω alone shows, without another product: ‖C Ω‖ is at least λ₁ ‖g‖.</summary>
     /// <returns>An upper bound of λ₁, or infinity.</returns>

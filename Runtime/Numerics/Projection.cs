@@ -13,7 +13,7 @@ public enum Slice
 }
 
 /// <summary>The one primitive of every SVD-like method: W' = U_r U_rᵀ W, U the left singular vectors of the oriented weight W L.</summary>
-/// <param name="Weight">W [m, n] float64, still the caller's.</param>
+/// <param name="Weight">W [m, n] float64, or another real dtype where that is what is known of it; still the caller's.</param>
 /// <param name="Basis">U [m, k] and the spectrum S of W L, or the leading part of both; in the caller's dispose scope.</param>
 /// <remarks>
 /// For any input metric M = L Lᵀ the top slice minimises tr((W − W') M (W − W')ᵀ) over all matrices of rank r; the minimum is Σ_{i&gt;r} S_i².
@@ -61,7 +61,7 @@ public sealed record Projection(Tensor Weight, LeftSvd Basis)
     {
         using var scope = NewDisposeScope();
         var directions = Directions(slice, rank);
-        return directions.mm(directions.mT.mm(Weight)).MoveToOuterDisposeScope();
+        return directions.mm(new Operand(Weight, float64).TimesFromLeft(directions.mT)).MoveToOuterDisposeScope();
     }
 
     /// <summary>The thin factors of a slice: B = U_r S^p, A = S^−p U_rᵀ W with p = ½, 1 or 0.</summary>
@@ -78,7 +78,7 @@ public sealed record Projection(Tensor Weight, LeftSvd Basis)
         var left = tensor(values.Select(s => Math.Pow(s / scaling, power)).ToArray(), device: Weight.device);
         var right = tensor(values.Select(s => s <= zero ? 0 : Math.Pow(s / scaling, -power) / scaling).ToArray(), device: Weight.device);
         var directions = Directions(slice, rank);
-        return new FactorPair(directions * left, directions.mT.mm(Weight) * right.unsqueeze(1)).MoveToOuterDisposeScope();
+        return new FactorPair(directions * left, new Operand(Weight, float64).TimesFromLeft(directions.mT) * right.unsqueeze(1)).MoveToOuterDisposeScope();
     }
 
     /// <summary>Σ S_i² over a slice: ‖U_r U_rᵀ W L‖_F².</summary>

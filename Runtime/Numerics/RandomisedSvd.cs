@@ -23,11 +23,14 @@ internal static class RandomisedSvd
     /// <summary>Steps of the probe, beyond which growing the basis tightens the certificate more.</summary>
     private const int MostProbeSteps = 7;
 
+    /// <summary>The most vectors that a basis has.</summary>
+    public static long LargestBasis(int rank) => (long)MostBlocks * (rank + Math.Max(8, rank / 2));
+
     /// <summary>The largest excess of the loss, as a share of the smallest loss, that an accuracy allows.</summary>
     public static double Tolerance(SvdAccuracy accuracy) => accuracy == SvdAccuracy.Fast ? 0.01 : 1e-6;
 
     /// <summary>Iterates until the certificate is within the tolerance, or the basis has its largest size.</summary>
-    /// <param name="matrix">M [m, n] float64, or float32 where that is what is known of it.</param>
+    /// <param name="matrix">M [m, n] float64, or another real dtype where that is what is known of it; then no copy in float64 is made.</param>
     /// <param name="rank">r, at most a sixteenth of the smaller side.</param>
     /// <param name="accuracy">The tolerance. The iteration is in float32 for <see cref="SvdAccuracy.Fast"/>, whose rounding the certificate includes.</param>
     /// <param name="seed">The seed of the random vectors.</param>
@@ -36,12 +39,12 @@ internal static class RandomisedSvd
     {
         using var scope = NewDisposeScope();
         bool fast = accuracy == SvdAccuracy.Fast;
-        var operand = matrix.to(fast ? float32 : float64);
+        var operand = new Operand(matrix, fast ? float32 : float64);
         double energy = Energy(matrix);
         double unit = fast ? Math.ScaleB(1, -24) : Math.ScaleB(1, -53);
         using var generator = new Generator((ulong)seed);
         int block = rank + Math.Max(8, rank / (fast ? 8 : 2));
-        var start = randn(block, matrix.shape[1], dtype: operand.dtype, generator: generator).to(matrix.device).mT;
+        var start = randn(block, matrix.shape[1], dtype: operand.Type, generator: generator).to(matrix.device).mT;
         var basis = new KrylovBasis(operand, start, OutsideProbe.Draw(operand, generator));
         var search = new Search(basis, energy, unit, rank, block);
         long largest = Math.Min((long)MostBlocks * block, Math.Min(matrix.shape[0], matrix.shape[1]) / 2);
@@ -75,11 +78,18 @@ internal static class RandomisedSvd
         return new(basis.mm(rotation).MoveToOuterDisposeScope(), squares.sqrt().cpu().data<double>().ToArray(), loss, excess);
     }
 
-    /// <summary>‖M‖², rows summed in the dtype of M and their sums in float64.</summary>
+    /// <summary>‖M‖² in float64.</summary>
     private static double Energy(Tensor matrix)
     {
-        using var scope = NewDisposeScope();
-        return matrix.norm(dim: 1, keepdim: false).to(float64).square().sum().item<double>();
+        double sum = 0;
+        foreach (var (first, count) in RowBlocks.Of(matrix.shape[0], matrix.shape[1]))
+        {
+            using var scope = NewDisposeScope();
+            var block = matrix.narrow(0, first, count).to(float64).reshape(-1);
+            sum += block.dot(block).item<double>();
+        }
+
+        return sum;
     }
 
     /// <summary>What is known about the leading eigenvalues as the basis grows.</summary>

@@ -8,10 +8,13 @@ public static class RowBlocks
     /// <summary>The most values in a block of more than one row (8 MiB in float64).</summary>
     public const long MaxValues = 1 << 20;
 
+    /// <summary>Rows of a block.</summary>
+    public static long Height(long columns) => Math.Max(1, MaxValues / Math.Max(1, columns));
+
     /// <summary>The blocks of a matrix from top to bottom.</summary>
     public static IEnumerable<(long First, long Count)> Of(long rows, long columns)
     {
-        long height = Math.Max(1, MaxValues / Math.Max(1, columns));
+        long height = Height(columns);
         for (long first = 0; first < rows; first += height)
         {
             yield return (first, Math.Min(height, rows - first));

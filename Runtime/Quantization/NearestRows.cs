@@ -32,22 +32,28 @@ internal sealed class NearestRows(GridGeometry geometry, ScalarType scaleType)
     public bool IsFinite { get; private set; } = true;
 
     /// <summary>Chooses scales and computes codes; stops at the first scale that is not finite.</summary>
-    /// <param name="weight">[rows, columns] float32 or float64, contiguous, on the CPU.</param>
-    /// <param name="codes">[rows, columns] int16, contiguous.</param>
-    public void Round(Tensor weight, Tensor codes)
+    /// <param name="weight">[rows, columns], any real dtype.</param>
+    /// <param name="store">Gets the first row and the codes [count, columns] int16 of each block, which are written over by the next.</param>
+    public void Round(Tensor weight, Action<long, Tensor> store)
     {
         if (geometry.Granularity == Granularity.Tensor)
         {
             ChooseOne(weight);
         }
 
+        using var codes = empty(Math.Min(geometry.Rows, RowBlocks.Height(geometry.Columns)), geometry.Columns, dtype: int16);
         foreach (var (first, count) in RowBlocks.Of(geometry.Rows, geometry.Columns))
         {
-            using var block = weight.narrow(0, first, count);
-            using var target = codes.narrow(0, first, count);
-            RoundBlock(block, (int)first, MemoryMarshal.Cast<byte, short>(target.bytes));
+            using var scope = NewDisposeScope();
+            var target = codes.narrow(0, 0, count);
+            RoundBlock(Block(weight, first, count), (int)first, MemoryMarshal.Cast<byte, short>(target.bytes));
+            store(first, target);
         }
     }
+
+    /// <summary>Rows as they are computed with, in the current dispose scope.</summary>
+    private static Tensor Block(Tensor weight, long first, long count) =>
+        weight.narrow(0, first, count).to(weight.dtype == float64 ? float64 : float32).cpu().contiguous();
 
     private void RoundBlock(Tensor block, int firstRow, Span<short> codes)
     {
@@ -78,7 +84,8 @@ internal sealed class NearestRows(GridGeometry geometry, ScalarType scaleType)
         double highest = 0;
         foreach (var (first, count) in RowBlocks.Of(geometry.Rows, geometry.Columns))
         {
-            using var block = weight.narrow(0, first, count);
+            using var scope = NewDisposeScope();
+            var block = Block(weight, first, count);
             for (int row = 0; row < count; row++)
             {
                 Read(block, row);

@@ -24,10 +24,21 @@ public sealed record RoundToNearest(Tensor Codes, Tensor Scales, Tensor? Zeros)
     public static RoundToNearest Of(Tensor weight, GridGeometry grid, ScalarType scaleType)
     {
         using var scope = NewDisposeScope();
-        var values = weight.to(weight.dtype == float64 ? float64 : float32).cpu().contiguous();
         var codes = empty(grid.Rows, grid.Columns, dtype: int16);
+        var (scales, zeros) = Round(weight, grid, scaleType, (first, block) =>
+        {
+            using var place = codes.narrow(0, first, block.shape[0]);
+            place.copy_(block);
+        });
+        return new(codes.MoveToOuterDisposeScope(), scales.MoveToOuterDisposeScope(), zeros?.MoveToOuterDisposeScope());
+    }
+
+    /// <summary>Hands over the codes block by block, and returns scales and zero points in the caller's scope.</summary>
+    private static (Tensor Scales, Tensor? Zeros) Round(Tensor weight, GridGeometry grid, ScalarType scaleType, Action<long, Tensor> store)
+    {
+        using var scope = NewDisposeScope();
         var rows = new NearestRows(grid, scaleType);
-        rows.Round(values, codes);
+        rows.Round(weight, store);
         if (!rows.IsFinite)
         {
             MatrixChecks.RequireFinite(weight, "the weight");
@@ -36,7 +47,7 @@ public sealed record RoundToNearest(Tensor Codes, Tensor Scales, Tensor? Zeros)
 
         var scales = tensor(rows.Scales).reshape(grid.ScaleShape).to(scaleType);
         var zeros = grid.Signed ? null : tensor(rows.Zeros).reshape(grid.ScaleShape).to(uint8);
-        return new(codes.MoveToOuterDisposeScope(), scales.MoveToOuterDisposeScope(), zeros?.MoveToOuterDisposeScope());
+        return (scales.MoveToOuterDisposeScope(), zeros?.MoveToOuterDisposeScope());
     }
 
     /// <summary>A matrix on the grid of a step; the caller owns the result.</summary>
@@ -47,8 +58,14 @@ public sealed record RoundToNearest(Tensor Codes, Tensor Scales, Tensor? Zeros)
     {
         using var scope = NewDisposeScope();
         var geometry = GridGeometry.For(step, weight.shape[0], weight.shape[1]);
-        var rounded = Of(weight, geometry, Dtypes.Of(step.ScaleType));
-        return Grid.Pack(geometry, rounded.Codes, rounded.Scales, rounded.Zeros);
+        var packed = empty(geometry.Rows, geometry.RowBytes, dtype: uint8);
+        var (scales, zeros) = Round(weight, geometry, Dtypes.Of(step.ScaleType), (first, codes) =>
+        {
+            using var block = BitPacking.PackRows(codes, geometry.Bits);
+            using var place = packed.narrow(0, first, block.shape[0]);
+            place.copy_(block);
+        });
+        return new(geometry, packed, new Dense(scales), zeros);
     }
 
     /// <summary>A matrix on an asymmetric grid a row with exact scales, which tables of as many bits are held against; the caller owns the result.</summary>

@@ -17,12 +17,16 @@ public sealed class RoundToNearestSolver : LayerSolver<Quantize>
     public override int Version => 1;
 
     /// <inheritdoc/>
+    /// <remarks>The weight, its codes and one block of rows.</remarks>
+    public override double Copies(LayerShape layer, Quantize step) => 1.5;
+
+    /// <inheritdoc/>
     protected override LayerSolution Solve(LayerProblem problem, Quantize step)
     {
         using var scope = NewDisposeScope();
         var notes = new List<string>();
         var weight = problem.Weight.RewriteDense(dense => Round(dense, step, notes));
-        var facts = new Dictionary<string, double> { ["relativeError"] = MatrixChecks.RelativeError(problem.Weight.Materialize(), weight.Materialize()) };
+        var facts = new Dictionary<string, double> { ["relativeError"] = MatrixChecks.RelativeError(problem.Weight, weight) };
         return new(weight, null, facts, [], [.. notes.Distinct()]);
     }
 

@@ -41,20 +41,28 @@ internal sealed class ModuleCalls
     /// <summary>Lets an observer see the result of each call.</summary>
     public IDisposable WatchResult(Action<object?[]> seen) => Watch("register_forward_hook", seen, (values, _) => values[^1], values => values[^1..]);
 
+    /// <summary>Puts something of the same type in place of the result of each call.</summary>
+    public IDisposable ReplaceResult(Func<object?, object?> replace) => Hook("register_forward_hook", (values, invoke) =>
+        Code.Convert(Code.Invoke(Code.Constant(replace), Code.Convert(values[^1], typeof(object))), invoke.ReturnType));
+
     /// <summary>Calls the module.</summary>
     public object? Call(object?[] arguments) =>
         type.GetMethod("call", BindingFlags.Public | BindingFlags.Instance | BindingFlags.DeclaredOnly)!.Invoke(module, BindingFlags.DoNotWrapExceptions, null, arguments, null);
 
-    private Remover Watch(string register, Action<object?[]> seen, Func<ParameterExpression[], MethodInfo, Code> result, Func<ParameterExpression[], ParameterExpression[]> shown)
+    private Remover Watch(string register, Action<object?[]> seen, Func<ParameterExpression[], MethodInfo, Code> result, Func<ParameterExpression[], ParameterExpression[]> shown) => Hook(register, (values, invoke) =>
+    {
+        var list = Code.NewArrayInit(typeof(object), shown(values).Select(value => Code.Convert(value, typeof(object))));
+        return Code.Block(invoke.ReturnType, Code.Invoke(Code.Constant(seen), list), result(values, invoke));
+    });
+
+    private Remover Hook(string register, Func<ParameterExpression[], MethodInfo, Code> body)
     {
         // Of the two overloads the other one takes an Action that sees the module alone.
         var method = type.GetMethods().Single(method => method.Name == register && !method.GetParameters()[0].ParameterType.Name.StartsWith("Action", StringComparison.Ordinal));
         var hook = method.GetParameters()[0].ParameterType;
         var invoke = hook.GetMethod("Invoke")!;
         var values = invoke.GetParameters().Select(parameter => Code.Parameter(parameter.ParameterType)).ToArray();
-        var list = Code.NewArrayInit(typeof(object), shown(values).Select(value => Code.Convert(value, typeof(object))));
-        var body = Code.Block(invoke.ReturnType, Code.Invoke(Code.Constant(seen), list), result(values, invoke));
-        object remover = method.Invoke(module, [Code.Lambda(hook, body, values).Compile()])!;
+        object remover = method.Invoke(module, [Code.Lambda(hook, body(values, invoke), values).Compile()])!;
         return new(remover.GetType().GetMethod("remove")!.CreateDelegate<Action>(remover));
     }
 

@@ -9,6 +9,7 @@ namespace PipelineDsl.Runtime.Report;
 public static partial class HtmlReport
 {
     private const int SpectraAtOnce = 8;
+    private const int OriginsAtOnce = 10;
 
     private static IEnumerable<object?> First(Manifest manifest, IReadOnlyList<ReportLayer> layers)
     {
@@ -110,12 +111,52 @@ public static partial class HtmlReport
             yield break;
         }
 
-        yield return E("p", "Both maps have the same scale: equal areas are equal bytes, and the empty part of the second is what was saved. Wider gaps separate the blocks of the model.");
+        yield return E("p", "Both maps have the same scale: equal areas are equal bytes, and the empty part of the second is what was saved. Cells of one module lie together, and wider gaps separate outer modules.");
         yield return E("ul.legend", A("aria-label", "Relative error by colour"),
             E("li", "Relative error:"),
             ErrorScale.Labels.Select((label, i) => E("li", E("span.swatch.e" + Figures.Whole(i), A("aria-hidden", "true")), label)),
             E("li", E("span.swatch.hatched", A("aria-hidden", "true")), "kept as it was"));
         yield return new TreemapChart(layers, manifest.Kept).Draw();
+    }
+
+    private static IEnumerable<object?> Loss(Manifest manifest, IReadOnlyList<ReportLayer> layers)
+    {
+        if (LossOrigins.Of(layers, manifest.Allocation) is not { } origins)
+        {
+            yield break;
+        }
+
+        yield return E("p", origins.IsAllocated
+            ? "Shares of what the layers cost in the measure by which the budget was spent."
+            : "Shares of relative error times size: how much the loss of the model answers to a layer is not known to this recipe.");
+        yield return E("div.origins", Shares("By layer, largest first", "Layer", [.. origins.Layers.OrderByDescending(item => item.Share).Select(item => ((object)Link(item.Layer), item.Share))]),
+            Shares("By block, in the order of the model", "Block", [.. origins.Blocks.Select(item => ((object)item.Name, item.Share))]),
+            Shares("By name of the layer, largest first", "Name", [.. origins.Names.Select(item => ((object)item.Name, item.Share))]));
+    }
+
+    private static XElement Shares(string caption, string column, IReadOnlyList<(object Name, double Share)> shares)
+    {
+        double largest = shares.Max(item => item.Share);
+        XElement Rows(IEnumerable<(object Name, double Share)> rows, string title) => Table(title, [column, "Share"], rows.Select(item => (IReadOnlyList<object>)
+            [item.Name, new object[] { Figures.Percent(item.Share), LayerTable.Bar(item.Share / largest) }]));
+        var first = Rows(shares.Take(OriginsAtOnce), caption);
+        return shares.Count <= OriginsAtOnce ? E("div", first) : E("div", first,
+            E("details.more", E("summary", $"{Figures.Whole(shares.Count - OriginsAtOnce)} more, {Figures.Percent(shares.Skip(OriginsAtOnce).Sum(item => item.Share))} together"), Rows(shares.Skip(OriginsAtOnce), caption + ", continued")));
+    }
+
+    private static IEnumerable<object?> TradeOffs(Manifest manifest, IReadOnlyList<ReportLayer> layers)
+    {
+        if (TradeOff.Of(manifest, layers) is not { } curve)
+        {
+            yield break;
+        }
+
+        yield return E("p", curve.IsAllocated
+            ? "What the allocation foretold for other budgets, in the measure by which it chose. Each point is attainable by the recipe."
+            : "All ranks of this build scaled by one factor: the share of energy that the decomposed layers would give up, each counted by its size, as their spectra tell. Other layers stay as they are.");
+        yield return TradeOffChart.Draw(curve);
+        yield return E("details.more", E("summary", $"{Figures.Count(curve.Points.Count, "point")} of the curve"),
+            Table("Loss by size", ["Size", curve.IsAllocated ? "Foretold loss" : "Energy given up"], curve.Points.Select(point => (IReadOnlyList<object>)[Figures.Bytes(point.Bytes), TradeOffChart.Text(curve, point.Loss)])));
     }
 
     private static IEnumerable<object?> Budget(Manifest manifest)

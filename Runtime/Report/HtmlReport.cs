@@ -21,6 +21,8 @@ public static partial class HtmlReport
             ("analysis", "What the weights show", Analysis(manifest)),
             ("first", "What to look at first", First(manifest, layers)),
             ("bytes", "Where the bytes are", Bytes(manifest, layers)),
+            ("loss", "Where the loss comes from", Loss(manifest, layers)),
+            ("tradeoff", "What other sizes would lose", TradeOffs(manifest, layers)),
             ("budget", "How the budget was spent", Budget(manifest)),
             ("layers", "Layers", Layers(manifest, layers)),
             ("spectra", "Where the cuts are", Spectra(layers)),
@@ -30,7 +32,7 @@ public static partial class HtmlReport
         ];
         var shown = sections.Select(section => (section.Id, section.Title, Content: section.Content.ToList())).Where(section => section.Content.Count > 0).ToList();
         return Document(E("html", A("lang", "en"), "\n", Head($"{manifest.Recipe} · {manifest.Model}"), "\n", E("body",
-            E("header", Headline(manifest), E("nav", A("aria-label", "Sections"), shown.Select(section => new object[] { E("a", A("href", "#" + section.Id), section.Title), " " }))),
+            E("header", Headline(manifest, facts, layers), E("nav", A("aria-label", "Sections"), shown.Select(section => new object[] { E("a", A("href", "#" + section.Id), section.Title), " " }))),
             "\n",
             E("main", shown.Select(section => new object[] { Section(section.Id, section.Title, section.Content), "\n" })),
             E("footer", E("p", $"Written by PipelineDsl {manifest.Engine}. 1 KB = 1024 bytes. Relative error is the distance between the old and the new weight, divided by the size of the old one; 0% is lossless.")),
@@ -48,12 +50,12 @@ public static partial class HtmlReport
     private static XElement Section(string id, string title, IEnumerable<object?> content) =>
         E("section", A("id", id), A("aria-labelledby", id + "-title"), E("h2", A("id", id + "-title"), title), content);
 
-    private static IEnumerable<XElement?> Headline(Manifest manifest)
+    private static IEnumerable<XElement?> Headline(Manifest manifest, RunFacts facts, IReadOnlyList<ReportLayer> layers)
     {
         yield return E("p.kicker", manifest.Training is null ? "Model compression report" : "Fine-tuning report");
         yield return E("h1", manifest.Recipe, E("span.model", manifest.Model));
         yield return E("p.lead", Verdict.Sentence(manifest));
-        yield return E("div.figures", manifest.Training?.Adapter is { } adapter ? Adapter(adapter, manifest.Bytes.Before) : Size(manifest.Bytes), manifest.Quality is { } quality ? Quality(quality) : null, Gate(manifest));
+        yield return E("div.figures", manifest.Training?.Adapter is { } adapter ? Adapter(adapter, manifest.Bytes.Before) : Size(manifest.Bytes), manifest.Quality is { } quality ? Quality(quality) : null, Duration(facts, layers), Gate(manifest));
     }
 
     private static XElement Size(ByteTotals bytes) => E("section.figure", A("aria-label", "Size"),
@@ -72,6 +74,11 @@ public static partial class HtmlReport
         E("h2", quality.Metric),
         E("p.value", Figures.Metric(quality.After)),
         E("p.from", $"from {Figures.Metric(quality.Before)}, ", E("strong", Verdict.Change(quality))));
+
+    private static XElement Duration(RunFacts facts, IReadOnlyList<ReportLayer> layers) => E("section.figure", A("aria-label", "Time"),
+        E("h2", "Time"),
+        E("p.value", Figures.Seconds(facts.Seconds.Sum(phase => phase.Seconds))),
+        E("p.from", $"{Figures.Whole(layers.Count(layer => layer.Cached))} of {Figures.Count(layers.Count, "layer")} ", E("strong", "from the cache")));
 
     private static XElement? Gate(Manifest manifest)
     {

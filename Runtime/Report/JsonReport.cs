@@ -31,6 +31,8 @@ public static class JsonReport
     {
         var layers = ReportLayer.All(manifest, facts);
         double attention = layers.Sum(layer => layer.Attention);
+        var origins = LossOrigins.Of(layers, manifest.Allocation);
+        var (before, after) = LayerMap.Both(layers, manifest.Kept);
         return new(
             ReportDocument.CurrentSchema,
             manifest.Training is null ? "compression" : "fineTuning",
@@ -41,10 +43,14 @@ public static class JsonReport
             manifest.Quality,
             manifest.Warnings,
             [.. Verdict.Worst(layers, Verdict.WorstCount).Select(layer => layer.Record.Path)],
-            [.. layers.Select(layer => Layer(layer, attention))],
+            [.. layers.Select((layer, i) => Layer(layer, attention, origins?.Layers[i].Share ?? 0))],
             manifest.Kept,
+            new(Map(before), Map(after)),
+            origins is null ? null : new(origins.IsAllocated ? "allocation" : "errorTimesBytes", Shares(origins.Blocks), Shares(origins.Names)),
+            TradeOff.Of(manifest, layers) is { } curve ? new(curve.IsAllocated ? "allocation" : "spectra", curve.Points, curve.Chosen) : null,
             manifest.Allocation,
             manifest.Training,
+            manifest.Analysis,
             manifest.Elastic,
             manifest.Exports ?? [],
             new(manifest.Engine, manifest.TensorLibrary, manifest.Device, manifest.Seed, manifest.Plan, manifest.Weights, manifest.Sources),
@@ -55,7 +61,27 @@ public static class JsonReport
                 [.. layers.Select(layer => new ReportLayerRun(layer.Record.Path, layer.Cached, layer.Seconds))]));
     }
 
-    private static ReportedLayer Layer(ReportLayer layer, double attention)
+    private static ReportMap Map(LayerMap map)
+    {
+        var (least, most) = map.Slack();
+        return new(
+            map.Bytes,
+            Rounded(LayerMap.Width * map.Scale),
+            Rounded(LayerMap.Height * map.Scale),
+            map.ThinnestTile,
+            map.ThinnestRectangle,
+            least,
+            most,
+            [.. map.Tiles.Select(tile => new ReportTile(tile.Path, tile.Bytes, [.. tile.Polygon.Vertices.SelectMany(vertex => new[] { Rounded(vertex.X), Rounded(vertex.Y) })]))],
+            map.Empty);
+    }
+
+    /// <summary>As the page draws it.</summary>
+    private static double Rounded(double length) => Math.Round(length, 3);
+
+    private static IReadOnlyList<ReportShare> Shares(IEnumerable<(string Name, double Share)> shares) => [.. shares.Select(item => new ReportShare(item.Name, item.Share))];
+
+    private static ReportedLayer Layer(ReportLayer layer, double attention, double lossShare)
     {
         var record = layer.Record;
         return new(
@@ -68,6 +94,7 @@ public static class JsonReport
             record.BytesAfter,
             layer.RelativeError,
             attention > 0 ? layer.Attention / attention : 0,
+            lossShare,
             layer.TrainedChange,
             layer.PredictedLoss,
             layer.Rank,

@@ -14,8 +14,12 @@ namespace PipelineDsl.Runtime.Report;
 /// <param name="LookFirst">Paths of the layers that lose most, worst first.</param>
 /// <param name="Layers">Every compressed layer, by path.</param>
 /// <param name="Kept">Every tensor that is stored as it was, by name.</param>
+/// <param name="Maps">The maps of the bytes, before and after.</param>
+/// <param name="Loss">Where the loss comes from, or null where nothing was lost.</param>
+/// <param name="TradeOff">What other sizes would lose, or null where it is not known.</param>
 /// <param name="Budget">How a budget was spent, or null when the recipe has none.</param>
 /// <param name="Training">How layers were trained, or null when the recipe trains none.</param>
+/// <param name="Analysis">What was found in the weights, or null when the recipe does not look.</param>
 /// <param name="Sizes">The sizes that the model can be loaded in, or null when it has only one.</param>
 /// <param name="Exports">The layouts of other programs that were written too.</param>
 /// <param name="Provenance">What the artifact was made of and with.</param>
@@ -32,8 +36,12 @@ public sealed record ReportDocument(
     IReadOnlyList<string> LookFirst,
     IReadOnlyList<ReportedLayer> Layers,
     IReadOnlyList<TensorRecord> Kept,
+    ReportMaps Maps,
+    ReportLoss? Loss,
+    ReportTradeOff? TradeOff,
     AllocationRecord? Budget,
     TrainingRecord? Training,
+    AnalysisRecord? Analysis,
     ElasticRecord? Sizes,
     IReadOnlyList<ExportRecord> Exports,
     ReportProvenance Provenance,
@@ -58,6 +66,7 @@ public sealed record ReportVerdict(bool? Passed, string Text);
 /// <param name="BytesAfter">Bytes of weight and bias after.</param>
 /// <param name="RelativeError">The distance between old and new weight as a share of the old one's size, or null.</param>
 /// <param name="AttentionShare">Its share of the sum over all layers of relative error times bytes before; 0 where nothing was lost.</param>
+/// <param name="LossShare">Its share of the loss by the basis of <c>loss</c>; 0 where nothing was lost.</param>
 /// <param name="TrainedChange">How far training moved the weight as a share of its size, or null where it was not trained.</param>
 /// <param name="PredictedLoss">The loss that the solver foretold, or null.</param>
 /// <param name="Rank">The number of singular values that were kept, or null.</param>
@@ -74,12 +83,54 @@ public sealed record ReportedLayer(
     long BytesAfter,
     double? RelativeError,
     double AttentionShare,
+    double LossShare,
     double? TrainedChange,
     double? PredictedLoss,
     long? Rank,
     SortedDictionary<string, double> Facts,
     IReadOnlyList<double> Spectrum,
     IReadOnlyList<string> Notes);
+
+/// <summary>The maps of a model's bytes, on one scale.</summary>
+/// <param name="Before">Of the original weights.</param>
+/// <param name="After">Of the artifact.</param>
+public sealed record ReportMaps(ReportMap Before, ReportMap After);
+
+/// <summary>A map: equal areas are equal bytes, parts of one module lie together.</summary>
+/// <param name="Bytes">What the whole map stands for.</param>
+/// <param name="Width">Its width.</param>
+/// <param name="Height">Its height.</param>
+/// <param name="ThinnestTile">Squared diameter over area of the thinnest tile; 2 is a square.</param>
+/// <param name="ThinnestRectangle">The same of the thinnest rectangle in a squarified map of the same tiles without modules.</param>
+/// <param name="LeastSlack">In a map of rectangles none of which is longer than three times its width, the least area over share of the bytes.</param>
+/// <param name="MostSlack">There, the largest area over share.</param>
+/// <param name="Tiles">Layers in their order, then kept tensors; the small ones of these together.</param>
+/// <param name="Empty">Layers and tensors without bytes, which have no tile.</param>
+public sealed record ReportMap(
+    long Bytes, double Width, double Height, double ThinnestTile, double ThinnestRectangle, double LeastSlack, double MostSlack, IReadOnlyList<ReportTile> Tiles, IReadOnlyList<string> Empty);
+
+/// <summary>A part of a map.</summary>
+/// <param name="Path">The layer's path or the tensor's name.</param>
+/// <param name="Bytes">What its area stands for.</param>
+/// <param name="Corners">x and y of each corner of a convex polygon in turn; y grows downwards.</param>
+public sealed record ReportTile(string Path, long Bytes, IReadOnlyList<double> Corners);
+
+/// <summary>Where the loss comes from.</summary>
+/// <param name="Basis"><c>allocation</c>: what layers cost in the measure by which the budget was spent; <c>errorTimesBytes</c>: relative error times bytes before.</param>
+/// <param name="Blocks">Shares of blocks, in the order of the model.</param>
+/// <param name="Names">Shares of all layers of one name, largest first.</param>
+public sealed record ReportLoss(string Basis, IReadOnlyList<ReportShare> Blocks, IReadOnlyList<ReportShare> Names);
+
+/// <summary>A share of the loss.</summary>
+/// <param name="Name">What has it.</param>
+/// <param name="Share">From 0 to 1.</param>
+public sealed record ReportShare(string Name, double Share);
+
+/// <summary>What other sizes would lose.</summary>
+/// <param name="Basis"><c>allocation</c>: what the allocation foretold for other budgets; <c>spectra</c>: the mean share of energy that the decomposed layers give up when all ranks are scaled by one factor.</param>
+/// <param name="Points">Sizes with what they lose, by bytes.</param>
+/// <param name="Chosen">Where this build stands in the same measure.</param>
+public sealed record ReportTradeOff(string Basis, IReadOnlyList<TradeOffPoint> Points, TradeOffPoint Chosen);
 
 /// <summary>What an artifact was made of and with.</summary>
 /// <param name="Engine">The version of this library.</param>

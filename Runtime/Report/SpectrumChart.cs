@@ -8,7 +8,7 @@ namespace PipelineDsl.Runtime.Report;
 internal static class SpectrumChart
 {
     /// <summary>The largest number of points drawn: a spectrum of thousands of values looks the same.</summary>
-    public const int MaxPoints = 64;
+    public const int MaxPoints = 40;
 
     private static readonly string[] Labels = ["1", "10⁻¹", "10⁻²", "10⁻³", "10⁻⁴"];
 

@@ -26,6 +26,16 @@ public sealed class Dense(Tensor matrix) : Expression
     public override Tensor Materialize() => Matrix.to(Dtypes.Wide(Matrix.dtype), copy: true);
 
     /// <inheritdoc/>
+    public override IEnumerable<Tensor> MaterializeBlocks(long height)
+    {
+        for (long first = 0; first < Rows; first += height)
+        {
+            using var block = Matrix.narrow(0, first, Math.Min(height, Rows - first));
+            yield return block.to(Dtypes.Wide(Matrix.dtype), copy: true);
+        }
+    }
+
+    /// <inheritdoc/>
     public override Tensor Apply(Tensor x)
     {
         using var scope = NewDisposeScope();

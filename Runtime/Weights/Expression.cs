@@ -29,6 +29,18 @@ public abstract class Expression : IDisposable
     /// <summary>The dense matrix [rows, columns] in float32 (float64 when a leaf is float64). The caller owns it.</summary>
     public abstract Tensor Materialize();
 
+    /// <summary><see cref="Materialize"/> in blocks of rows from top to bottom: where the form allows, never the whole matrix at once. Entries may differ from it in their last digits.</summary>
+    /// <param name="height">Rows of every block but the last.</param>
+    /// <returns>Blocks in float32 (float64 when a leaf is float64); the caller owns each.</returns>
+    public virtual IEnumerable<Tensor> MaterializeBlocks(long height)
+    {
+        using var whole = Materialize();
+        for (long first = 0; first < Rows; first += height)
+        {
+            yield return whole.narrow(0, first, Math.Min(height, Rows - first));
+        }
+    }
+
     /// <summary>What the layer computes before its bias: the product x Wᵀ, without forming W where the form allows.</summary>
     /// <param name="x">Inputs [..., columns].</param>
     /// <returns>Outputs [..., rows]; the caller owns them.</returns>

@@ -126,6 +126,15 @@ public sealed class Grid : Expression
     public override Tensor Materialize() => Dequantize();
 
     /// <inheritdoc/>
+    public override IEnumerable<Tensor> MaterializeBlocks(long height)
+    {
+        for (long first = 0; first < Rows; first += height)
+        {
+            yield return Dequantize(first, Math.Min(height, Rows - first));
+        }
+    }
+
+    /// <inheritdoc/>
     public override Tensor Apply(Tensor x) => RowBlocks.Product(x, Rows, Columns, Dequantize);
 
     /// <inheritdoc/>

@@ -48,6 +48,16 @@ public sealed class Product : Expression
     }
 
     /// <inheritdoc/>
+    public override IEnumerable<Tensor> MaterializeBlocks(long height)
+    {
+        using var right = Right.Materialize();
+        foreach (var block in Left.MaterializeBlocks(height))
+        {
+            yield return Multiplied(block, right);
+        }
+    }
+
+    /// <inheritdoc/>
     public override Tensor Apply(Tensor x)
     {
         using var inner = Right.Apply(x);
@@ -72,6 +82,16 @@ public sealed class Product : Expression
     {
         var parts = RewriteParts(rewrite);
         return new Product(parts[0], parts[1]);
+    }
+
+    private static Tensor Multiplied(Tensor block, Tensor right)
+    {
+        using (block)
+        {
+            using var scope = NewDisposeScope();
+            var (left, columns) = Dtypes.Promote(block, right);
+            return left.mm(columns).MoveToOuterDisposeScope();
+        }
     }
 
     internal static Product Read(DescriptionReader description) => description.Owning(leaves => new Product(leaves.Part("left"), leaves.Part("right")));

@@ -35,6 +35,9 @@ public sealed class Sum : Expression
     public override Tensor Materialize() => Add(term => term.Materialize());
 
     /// <inheritdoc/>
+    public override IEnumerable<Tensor> MaterializeBlocks(long height) => Parts.Skip(1).Aggregate(Parts[0].MaterializeBlocks(height), (sums, term) => sums.Zip(term.MaterializeBlocks(height), Added));
+
+    /// <inheritdoc/>
     public override Tensor Apply(Tensor x) => Add(term => term.Apply(x));
 
     /// <inheritdoc/>
@@ -53,6 +56,15 @@ public sealed class Sum : Expression
     public override Expression RewriteDense(Func<Dense, Expression> rewrite) => new Sum(RewriteParts(rewrite));
 
     internal static Sum Read(DescriptionReader description) => description.Owning(leaves => new Sum(leaves.Parts("terms")));
+
+    private static Tensor Added(Tensor total, Tensor term)
+    {
+        using (total)
+        using (term)
+        {
+            return total + term;
+        }
+    }
 
     private Tensor Add(Func<Expression, Tensor> value)
     {

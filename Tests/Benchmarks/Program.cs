@@ -22,6 +22,7 @@ internal static class Program
         ["fuzz"] = FuzzBenchmark.Run,
         ["kills"] = KillsBenchmark.Run,
         ["layers"] = LayersBenchmark.Run,
+        ["memory"] = MemoryBenchmark.Run,
         ["noop"] = NoopBenchmark.Run,
         ["generator"] = GeneratorBenchmark.Run,
     };

@@ -30,10 +30,18 @@ internal static class TrainingBenchmark
             return;
         }
 
+        if (arguments is ["insides", var kept])
+        {
+            Insides(bool.Parse(kept));
+            return;
+        }
+
         using (var gate = FinalizerGate.Close())
         {
             Compare();
         }
+
+        Checkpointing();
 
         Memory(arguments.Length > 1 ? int.Parse(arguments[1], CultureInfo.InvariantCulture) : 1000);
         Kill(arguments.Length > 0 ? int.Parse(arguments[0], CultureInfo.InvariantCulture) : 20);
@@ -55,6 +63,29 @@ internal static class TrainingBenchmark
         table.Add("hand", Median(times.Hand), 1.0);
         table.Add("trainer", Median(times.Trainer), Median(times.Trainer) / Median(times.Hand));
         table.Write();
+    }
+
+    /// <summary>What it costs and saves to compute the insides of blocks again: a process each, for the peak of its memory.</summary>
+    private static void Checkpointing()
+    {
+        var table = new ResultTable("training-checkpointing", "insides", "s/step", "peak MB");
+        foreach (bool kept in new[] { true, false })
+        {
+            using var child = Process.Start(new ProcessStartInfo("dotnet", ["exec", typeof(TrainingBenchmark).Assembly.Location, "training", "insides", kept.ToString()]) { RedirectStandardOutput = true })!;
+            string[] figures = child.StandardOutput.ReadToEnd().Trim().Split('\n')[^1].Split(' ');
+            table.Add(kept ? "kept" : "computed again", double.Parse(figures[0], CultureInfo.InvariantCulture), double.Parse(figures[1], CultureInfo.InvariantCulture));
+        }
+
+        table.Write();
+    }
+
+    private static void Insides(bool kept)
+    {
+        using var gate = FinalizerGate.Close();
+        using var adapted = new AdaptedStory(batch: 32, length: 256);
+        double seconds = adapted.SecondsPerStep(steps: 6, recompute: !kept);
+        using var process = Process.GetCurrentProcess();
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{seconds:R} {process.PeakWorkingSet64 / 1048576.0:0}"));
     }
 
     private static void Memory(int steps)
@@ -173,11 +204,14 @@ internal static class TrainingBenchmark
 
         private List<TrainedTensor> Tensors => [.. adapters.SelectMany(item => item.Adapter.Parameters.Select(parameter => new TrainedTensor($"{item.Path}.{parameter.Name}", parameter.Value)))];
 
-        public double SecondsPerStep(int steps)
+        public double SecondsPerStep(int steps, bool recompute = false)
         {
+            using var blocks = recompute ? new RecomputedBlocks(ModelLayer.Find(model).ToDictionary(layer => layer.Path, layer => layer.Module), [.. adapters.Select(item => (item.Path, item.Adapter))]) : null;
             var watch = new Stopwatch();
             Train(steps, position =>
             {
+                blocks?.Forget();
+
                 // The first two steps are not counted.
                 if (position is { Step: 2 })
                 {

@@ -1,3 +1,5 @@
+using System.Text.Json;
+
 namespace PipelineDsl.Build.Tests;
 
 /// <summary>What runs when: the host's journal tells.</summary>
@@ -42,6 +44,35 @@ public sealed class IncrementalBuildTests(Product product) : IDisposable
     }
 
     [Fact]
+    public void A_change_of_the_application_calibrates_nothing_again_and_a_change_of_the_model_does()
+    {
+        project.WriteData();
+        project.Write("tiny.recipe.yaml", """
+            recipe: tiny
+            model: Demo.Mlp
+            weights: weights/mlp.safetensors
+            calibrate: { data: data/data.safetensors }
+            steps:
+              - match: fc2
+                decompose: { rank: 2, orientation: context }
+
+            """);
+        project.Build();
+        int Calibrations() => project.Journal.Count(entry => entry.StartsWith("statistics tiny", StringComparison.Ordinal));
+        Calibrations().ShouldBe(1);
+
+        project.Write("Other.cs", "namespace Demo; public static class Other { public static string Text => $\"{new Mlp()}\"; }");
+        project.Write("Program.cs", "Console.WriteLine(Demo.Other.Text + string.Join(',', new[] { 1, 2, 3, 4, 5, 6, 7, 8 }));");
+        project.Build("--no-restore");
+        project.Journal.Count(entry => entry == "run").ShouldBe(2);
+        Calibrations().ShouldBe(1);
+
+        project.Write("Mlp.cs", File.ReadAllText(project.InFolder("Mlp.cs")).Replace("relu", "silu", StringComparison.Ordinal));
+        project.Build("--no-restore");
+        Calibrations().ShouldBe(2);
+    }
+
+    [Fact]
     public void Missing_artifact_is_made_again()
     {
         project.Build();
@@ -81,11 +112,19 @@ public sealed class IncrementalBuildTests(Product product) : IDisposable
             CommandResult result = project.DotNet("build", "--no-restore");
             result.ExitCode.ShouldNotBe(0);
             result.Output.ShouldContain("error PDSL3");
+            var run = Log();
+            run.GetProperty("invocations")[0].GetProperty("executionSuccessful").GetBoolean().ShouldBeFalse();
+            var said = run.GetProperty("results").EnumerateArray().ShouldHaveSingleItem();
+            said.GetProperty("level").GetString().ShouldBe("error");
+            result.Output.ShouldContain($"error {said.GetProperty("ruleId").GetString()}: {said.GetProperty("message").GetProperty("text").GetString()}");
+            said.GetProperty("locations")[0].GetProperty("physicalLocation").GetProperty("artifactLocation").GetProperty("uri").GetString().ShouldBe("weights/mlp.safetensors");
         }
 
         File.ReadAllBytes(project.InFolder($"{Models}/tiny/model.safetensors")).ShouldBe(before);
         project.WriteWeights(seed: 1);
         project.Build("--no-restore");
+        Log().GetProperty("invocations")[0].GetProperty("executionSuccessful").GetBoolean().ShouldBeTrue();
+        Log().GetProperty("results").GetArrayLength().ShouldBe(0);
     }
 
     [Fact]
@@ -144,5 +183,12 @@ public sealed class IncrementalBuildTests(Product product) : IDisposable
         {
             File.ReadAllBytes(twin.InFolder($"{Models}/{file}")).ShouldBe(File.ReadAllBytes(project.InFolder($"{Models}/{file}")), file);
         }
+    }
+
+    /// <summary>The run that the log for services tells of.</summary>
+    private JsonElement Log()
+    {
+        using var log = JsonDocument.Parse(File.ReadAllText(project.InFolder("obj/Debug/net10.0/pipeline/report.sarif")));
+        return log.RootElement.GetProperty("runs")[0].Clone();
     }
 }

@@ -21,6 +21,7 @@ public sealed class PackageTests(Product product)
         [
             "PipelineDsl.nuspec",
             "README.md",
+            "analyzers/dotnet/cs/PipelineDsl.CodeFixes.dll",
             "analyzers/dotnet/cs/PipelineDsl.Dsl.dll",
             "analyzers/dotnet/cs/PipelineDsl.Generators.dll",
             "analyzers/dotnet/cs/YamlDotNet.dll",

@@ -102,6 +102,12 @@ internal sealed class Project : IDisposable
         File.WriteAllBytes(InFolder("weights/mlp.safetensors"), Weights.File(seed));
     }
 
+    public void WriteData()
+    {
+        Directory.CreateDirectory(InFolder("data"));
+        File.WriteAllBytes(InFolder("data/data.safetensors"), Weights.Data(seed: 3));
+    }
+
     /// <summary>Runs a command of <c>dotnet</c> that builds, in processes that end with it.</summary>
     public CommandResult DotNet(string command, params IEnumerable<string> more) =>
         Command.Run(Folder, [command, .. more, "-nodeReuse:false", "-p:UseSharedCompilation=false", "-verbosity:minimal", "-tl:off"]);

@@ -9,8 +9,11 @@ public sealed class ArchitectureTests
     [Theory]
     [InlineData("Dsl", "", "YamlDotNet")]
     [InlineData("Generators", "PipelineDsl.Dsl", "Microsoft.CodeAnalysis.Analyzers Microsoft.CodeAnalysis.CSharp YamlDotNet")]
+    [InlineData("Generators/CodeFixes", "PipelineDsl.Generators", "Microsoft.CodeAnalysis.Analyzers Microsoft.CodeAnalysis.CSharp.Workspaces")]
     [InlineData("Tasks", "", "Microsoft.Build.Utilities.Core")]
     [InlineData("Runtime", "PipelineDsl.Dsl", null)]
+    [InlineData("Runtime/Host", "PipelineDsl.Runtime", null)]
+    [InlineData("Runtime/Cli", "PipelineDsl.Runtime PipelineDsl.Tasks", "SharpZipLib SkiaSharp Spectre.Console Spectre.Console.Cli")]
     public void A_room_uses_only_what_the_house_allows(string folder, string projects, string? packages)
     {
         var project = XDocument.Load(Directory.GetFiles(Path.Combine(RepositoryRoot(), folder), "*.csproj").Single());

@@ -118,6 +118,40 @@ public sealed class RecipeResolverTests
         problems.ShouldHaveSingleItem().Id.ShouldBe(id);
     }
 
+    [Fact]
+    public void An_entry_whose_every_layer_is_kept_by_another_has_no_effect()
+    {
+        Resolve(out var problems, Rule("a", new Quantize()), Rule("*", new Keep()));
+        var problem = problems.ShouldHaveSingleItem();
+        (problem.Id, problem.Severity).ShouldBe((DiagnosticIds.WithoutEffect, Severity.Warning));
+        problem.Message.ShouldBe("'a' changes no layer: all that it matches is kept on line 1; drop this entry or narrow the one that keeps");
+        Resolve(out problems, Rule("a", new Keep()), Rule("b", new Keep()), Rule("{a,b}", new Quantize()));
+        problems.ShouldHaveSingleItem().Id.ShouldBe(DiagnosticIds.WithoutEffect);
+    }
+
+    [Fact]
+    public void An_entry_that_may_reach_what_the_source_does_not_show_has_an_effect()
+    {
+        Resolve(out var problems, Rule("**.deep", new Quantize()), Rule("a", new Keep()), Rule("b", new Keep()), Rule("open.**", new Keep()));
+        problems.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void An_entry_that_the_recipe_above_keeps_is_no_mistake()
+    {
+        Resolve(out var problems, Rule("a", new Quantize()), Rule("a", new Keep()) with { Level = 1 });
+        problems.ShouldHaveSingleItem().Id.ShouldBe(DiagnosticIds.OverriddenLayer);
+    }
+
+    [Fact]
+    public void A_step_beside_others_that_works_on_none_of_the_layers_has_no_effect()
+    {
+        Resolve(out var problems, Rule("table", new Quantize { Bits = 4 }, new Corda { Rank = 2 }));
+        problems.ShouldHaveSingleItem().Message.ShouldBe("'corda' changes no layer: it works on Linear only, and 'table' matches none; drop it or widen the pattern");
+        Resolve(out problems, Rule("{table,a}", new Quantize { Bits = 4 }, new Corda { Rank = 2 }));
+        problems.ShouldBeEmpty();
+    }
+
     private static Rule Rule(string match, params Step[] steps) => new(match, new(steps.Select(step => new PlacedStep(step, default, Nowhere))), Nowhere);
 
     private static IReadOnlyList<ResolvedLayer> Resolve(out List<RecipeDiagnostic> problems, params Rule[] rules) => Resolve(null, out problems, rules);
@@ -128,6 +162,7 @@ public sealed class RecipeResolverTests
         [
             new("a", "Linear", LayerKinds.Linear, new(LayerKinds.Linear, 16, 8)),
             new("b", "Linear", LayerKinds.Linear, new(LayerKinds.Linear, 16, 8)),
+            new("table", "Embedding", LayerKinds.Embedding, new(LayerKinds.Embedding, 16, 8)),
             new("norm", "LayerNorm", LayerKinds.None, null),
             new("open.**", "Module", null, null),
         ];

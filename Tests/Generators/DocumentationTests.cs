@@ -1,5 +1,7 @@
 using System.Text.RegularExpressions;
 using Microsoft.CodeAnalysis;
+using Microsoft.CodeAnalysis.Diagnostics;
+using PipelineDsl.Generators.Analyzers;
 
 namespace PipelineDsl.Generators.Tests;
 
@@ -20,7 +22,7 @@ public sealed partial class DocumentationTests
 
     [Theory]
     [MemberData(nameof(Pages))]
-    public void A_page_shows_what_its_example_causes(string id)
+    public async Task A_page_shows_what_its_example_causes(string id)
     {
         string path = Path.Combine(Docs(), id + ".md");
         string page = File.ReadAllText(path).ReplaceLineEndings("\n");
@@ -36,8 +38,9 @@ public sealed partial class DocumentationTests
         }
 
         var result = run.Run();
-        result.Raw.Diagnostics.ShouldAllBe(problem => problem.Id == id);
-        string printed = string.Join('\n', result.Raw.Diagnostics.Zip(result.Diagnostics, (problem, line) => line.Replace($" {id}: ", $": {Word(problem.Severity)} {id}: ", StringComparison.Ordinal)));
+        var problems = result.Raw.Diagnostics.AddRange(await result.Output.WithAnalyzers([new ForwardCallAnalyzer()]).GetAnalyzerDiagnosticsAsync());
+        problems.ShouldAllBe(problem => problem.Id == id);
+        string printed = string.Join('\n', problems.Zip(problems.Select(GeneratorResult.Describe), (problem, line) => line.Replace($" {id}: ", $": {Word(problem.Severity)} {id}: ", StringComparison.Ordinal)));
         Snapshot.CheckFile(path, page, WithOutput(page, printed));
     }
 

@@ -24,7 +24,7 @@ internal sealed class GeneratorResult(GeneratorRunResult result, Compilation out
 
     private static bool IsMissingDocumentation(Diagnostic problem) => problem.Id == "CS1591" && problem.Location.IsInSource && problem.Location.GetLineSpan().Path.StartsWith("/project/", StringComparison.Ordinal);
 
-    private static string Describe(Diagnostic problem)
+    public static string Describe(Diagnostic problem)
     {
         var line = problem.Location.GetLineSpan();
         string file = (line.Path ?? "").Replace("/project/", "", StringComparison.Ordinal);

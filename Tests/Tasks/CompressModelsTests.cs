@@ -30,6 +30,9 @@ public sealed class CompressModelsTests : IDisposable
         root.GetProperty("cores").GetInt32().ShouldBe(1);
         root.GetProperty("parentProcess").GetInt32().ShouldBe(Environment.ProcessId);
         root.GetProperty("lockedMode").GetBoolean().ShouldBeTrue();
+        root.GetProperty("memoryLimit").GetString().ShouldBe("2 GB");
+        root.GetProperty("cacheUrl").GetString().ShouldBe("https://cache.example/models");
+        root.GetProperty("cacheReadOnly").GetBoolean().ShouldBeTrue();
         root.GetProperty("nativeDirectory").GetString().ShouldBe("/natives");
         root.GetProperty("recipes")[0].GetString().ShouldBe(Path.Combine(folder, "tiny.recipe.yaml"));
     }
@@ -151,6 +154,9 @@ public sealed class CompressModelsTests : IDisposable
             OutputDirectory = Path.Combine(folder, "models"),
             ArtifactsList = Path.Combine(folder, "artifacts.list"),
             Journal = Path.Combine(folder, "journal.log"),
+            MemoryLimit = "2 GB",
+            CacheUrl = "https://cache.example/models",
+            CacheReadOnly = true,
             LockedMode = true,
             NativeDirectory = "/natives",
             Recipes = [new TaskItem(Path.Combine(folder, "tiny.recipe.yaml"))],

@@ -42,14 +42,8 @@ public static partial class PeftFolder
     public static PeftAdapter Read(string folder) => Checked(folder, DiagnosticIds.BrokenWeights, "is refused", "write or get it again", () =>
     {
         var (config, isBone, warnings) = PeftConfigReader.Read(Path.Combine(folder, ConfigFile));
-        string weights = Path.Combine(folder, WeightsFile);
-        if (!File.Exists(weights) && File.Exists(Path.Combine(folder, LegacyWeightsFile)))
-        {
-            throw new HeaderException($"it holds '{LegacyWeightsFile}', a pickle that may run any code, and no '{WeightsFile}'; save it as safetensors");
-        }
-
         using var scope = NewDisposeScope();
-        using var file = SafetensorsFile.Open(weights);
+        using var file = OpenWeights(folder);
         var adapter = Assemble(config, isBone, file) with { Warnings = warnings };
         adapter.Check();
         foreach (var (_, tensor) in adapter.Tensors)
@@ -59,6 +53,24 @@ public static partial class PeftFolder
 
         return adapter;
     });
+
+    /// <summary>Opens an adapter without reading its tensors, which needs no tensor library; what the tensors must be for the configuration is not checked.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <returns>The configuration, the file of the tensors, which is the caller's, and warnings.</returns>
+    /// <exception cref="PipelineException">As <see cref="Read"/>.</exception>
+    internal static (PeftConfig Config, SafetensorsFile Weights, IReadOnlyList<RecipeDiagnostic> Warnings) Open(string folder) => Checked(folder, DiagnosticIds.BrokenWeights, "is refused", "write or get it again", () =>
+    {
+        var (config, _, warnings) = PeftConfigReader.Read(Path.Combine(folder, ConfigFile));
+        return (config, OpenWeights(folder), warnings);
+    });
+
+    private static SafetensorsFile OpenWeights(string folder)
+    {
+        string weights = Path.Combine(folder, WeightsFile);
+        return File.Exists(weights) || !File.Exists(Path.Combine(folder, LegacyWeightsFile))
+            ? SafetensorsFile.Open(weights)
+            : throw new HeaderException($"it holds '{LegacyWeightsFile}', a pickle that may run any code, and no '{WeightsFile}'; save it as safetensors");
+    }
 
     private static PeftAdapter Assemble(PeftConfig config, bool isBone, SafetensorsFile file)
     {

@@ -32,6 +32,12 @@ public sealed class BudgetTests : IDisposable
                 manifest.Bytes.After.ShouldBe(manifest.Allocation!.PlannedBytes);
                 manifest.Allocation.Method.ShouldBe(SettingDescriptor.Format(method));
                 manifest.Allocation.Layers.Select(layer => layer.Path).ShouldBe(["first", "second", "twin"]);
+                var curve = manifest.Allocation.TradeOff;
+                (curve.Count > 0).ShouldBe(method is not (AllocationMethod.Uniform or AllocationMethod.Farms));
+                curve.Count.ShouldBeLessThanOrEqualTo(AllocationRecord.MaxPoints);
+                curve.Select(point => point.Bytes).ShouldBeInOrder();
+                curve.Select(point => point.Loss).ShouldBeInOrder(SortDirection.Descending);
+                curve.ShouldAllBe(point => point.Bytes >= smallest && point.Bytes <= manifest.Bytes.Before);
             }
         }
     }

@@ -155,6 +155,14 @@ public sealed class PipelineRunnerTests : IDisposable
         failure.Message.ShouldContain("'first'");
         first.Bytes(ArtifactFiles.Manifest).ShouldBe(manifest);
         Directory.GetFileSystemEntries(project.In("models")).ShouldBe([first.Artifact]);
+
+        string refused = project.In("models.refused/small");
+        failure.Message.ShouldContain(Path.Combine(refused, ArtifactFiles.HtmlReport));
+        File.ReadAllText(Path.Combine(refused, ArtifactFiles.HtmlReport)).ShouldContain("✗ Failed");
+        File.ReadAllText(Path.Combine(refused, ArtifactFiles.MarkdownReport)).ShouldContain("✗ failed");
+        File.ReadAllText(Path.Combine(refused, ArtifactFiles.JsonReport)).ShouldContain("\"passed\": false");
+        project.NewRun(updateLock: true).Execute(new TwoLayersPipeline(Balanced()));
+        Directory.Exists(refused).ShouldBeFalse();
     }
 
     [Fact]

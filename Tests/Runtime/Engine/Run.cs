@@ -17,6 +17,9 @@ internal sealed class Run(TwoLayersProject project, string output, string cache,
 
     public byte[] Bytes(string file) => File.ReadAllBytes(Path.Combine(Artifact, file));
 
+    /// <summary>A server behind the cache.</summary>
+    public CacheServer? Server { get; init; }
+
     public RunResult Execute(IModelPipeline pipeline, string code = "1", int cores = 2, CancellationToken cancellation = default) =>
         new PipelineRunner(
             new RunOptions
@@ -24,6 +27,7 @@ internal sealed class Run(TwoLayersProject project, string output, string cache,
                 ProjectDirectory = project.Folder,
                 OutputDirectory = project.In(output),
                 CacheDirectory = project.In(cache),
+                CacheServer = Server,
                 CodeFingerprint = code,
                 Cores = cores,
                 LockedMode = locked,

@@ -150,6 +150,33 @@ public sealed class TrainingTests : IDisposable
     }
 
     [Fact]
+    public void Blocks_that_are_computed_again_are_trained_to_the_same_bytes()
+    {
+        using var tower = new TwoLayersProject();
+        var written = TowerProject.Recipe(tower, ("**", [new Lora { Rank = 2, Dropout = 0.3 }]));
+        var recipe = written with { Train = new(new(written.Evaluate!.Data) { Steps = 12, BatchSize = 5, Accumulation = 2, LearningRate = 0.02 }, default, TwoLayersProject.Span(20), TwoLayersProject.Span(21)) };
+        var kept = tower.NewRun("kept");
+        kept.Execute(new TowerPipeline(recipe)).Manifest.Layers.Count.ShouldBe((2 * Tower.Floors) + 2);
+        recipe.Train.Settings.GradientCheckpointing = true;
+        var recomputed = tower.NewRun("recomputed");
+        recomputed.Execute(new TowerPipeline(recipe));
+        recomputed.Journal.ShouldContain("train small steps=12", "it is another training");
+        recomputed.Bytes(ArtifactFiles.Weights).ShouldBe(kept.Bytes(ArtifactFiles.Weights));
+    }
+
+    [Fact]
+    public void A_model_that_repeats_nothing_has_no_blocks_to_compute_again()
+    {
+        var recipe = Recipe(("first", [new Lora { Rank = 2 }]));
+        var settings = Settings();
+        settings.GradientCheckpointing = true;
+        var failure = Should.Throw<PipelineException>(() => project.NewRun().Execute(new Shifted(recipe with { Train = recipe.Train! with { Settings = settings } })));
+        failure.Diagnostic.Id.ShouldBe(DiagnosticIds.ContradictorySettings);
+        failure.Diagnostic.Span.ShouldBe(TwoLayersProject.Span(20));
+        failure.Message.ShouldContain("repeats none");
+    }
+
+    [Fact]
     public void Another_way_of_training_is_another_plan()
     {
         var recipe = Recipe(("first", [new Lora { Rank = 2 }]));

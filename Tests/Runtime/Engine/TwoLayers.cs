@@ -1,5 +1,6 @@
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Recipes;
+using PipelineDsl.Runtime.Engine;
 using PipelineDsl.Runtime.Formats.Safetensors;
 using TorchSharp.Modules;
 
@@ -74,7 +75,8 @@ internal sealed class TwoLayersProject : IDisposable
 
     public static SourceSpan Span(int line) => new("small.recipe.yaml", line, 1, line, 9);
 
-    public Run NewRun(string output = "models", string cache = "cache", bool locked = false, bool updateLock = false) => new(this, output, cache, locked, updateLock);
+    public Run NewRun(string output = "models", string cache = "cache", bool locked = false, bool updateLock = false, CacheServer? server = null) =>
+        new(this, output, cache, locked, updateLock) { Server = server };
 
     public void Dispose() => Directory.Delete(Folder, recursive: true);
 }

@@ -60,6 +60,7 @@ public sealed class BudgetTextTests
         using var folder = new Formats.TemporaryFolder();
         File.WriteAllText(Path.Combine(folder.Path, ArtifactFiles.Manifest), ManifestFile.Write(Example));
         ManifestFile.Read(folder.Path).Allocation!.Layers.ShouldBe(Allocation.Layers);
+        ManifestFile.Read(folder.Path).Allocation!.TradeOff.ShouldBe(Allocation.TradeOff);
         var bare = Example with { Allocation = Allocation with { Layers = [new("a", "keep", 1, null, "an equal share")] } };
         File.WriteAllText(Path.Combine(folder.Path, ArtifactFiles.Manifest), ManifestFile.Write(bare).Replace("\"chosen\": null,", "").Replace("\"cheaper\": null,", "").Replace("\"dearer\": null,", ""));
         ManifestFile.Read(folder.Path).Allocation!.Layers.ShouldBe(bare.Allocation!.Layers);

@@ -55,9 +55,12 @@ internal static class ExampleBuild
             Chosen = new("rank 12, 8 bits", 1_632, 0.0201),
             Dearer = new("rank 16, 8 bits", 2_176, 0.0144),
         },
-    ]);
+    ])
+    {
+        TradeOff = [new(101_376, 0.212), new(131_072, 0.13), new(172_032, 0.061), new(204_512, 0.032), new(262_144, 0.011), new(327_680, 0.004)],
+    };
 
-    public static TheoryData<string> Variants => ["compression", "budget", "training", "exports", "sizes", "nothing", "no quality", "failed", "large"];
+    public static TheoryData<string> Variants => ["compression", "budget", "training", "analysis", "exports", "sizes", "nothing", "no quality", "failed", "large"];
 
     /// <summary>A build of another kind.</summary>
     public static Manifest Variant(string name) => name switch
@@ -65,6 +68,7 @@ internal static class ExampleBuild
         "compression" => Manifest,
         "budget" => Manifest with { Allocation = Allocation },
         "training" => Manifest with { Training = Training },
+        "analysis" => Manifest with { Analysis = Analysis },
         "exports" => Manifest with
         {
             Exports = [new("gguf", [new("export/gguf/model.gguf", Digest(7), 412_000)], ["model.layers.0.mlp.up_proj"], [new("lm_head", "its rows are no multiple of 32")], ["no tokenizer is written"])],
@@ -75,6 +79,13 @@ internal static class ExampleBuild
         "failed" => Manifest with { Quality = Manifest.Quality! with { After = 13.2291, Regression = 0.075 } },
         "large" => Manifest with { Layers = [.. Layers(blocks: 72, width: 16)], Kept = [.. Enumerable.Range(0, 72).SelectMany(Norms)] },
         _ => throw new ArgumentOutOfRangeException(nameof(name), name, "no such build"),
+    };
+
+    private static AnalysisRecord Analysis { get; } = new()
+    {
+        IntruderDimensions = new("weights/base.safetensors", 10, 0.5, "left", 1, [new("lm_head", 2, 0.03, 0.2, [0.99, 0.31, 0.42], [9, 3, 1])], [new(0.5, 10, 2), new(0.3, 10, 0)], new(0.3, 1, 12.1, 12.4)),
+        TalkingHeads = new(["model.layers.0.self_attn.o_proj", "model.layers.1.self_attn.o_proj"], 8, true, 0.125, 192, [new("0.1", "1.3", "query", [0, 2], 0.41, 5.2)], [new("0.1", 0, 0, 1.7)]),
+        Files = [new("analysis/channels.csv", Digest(10), 4_000)],
     };
 
     private static TrainingRecord Training { get; } = new()

@@ -16,8 +16,11 @@ public sealed class JsonReportTests
     private static readonly Dictionary<string, string[]> Sections = new()
     {
         ["training"] = ["training"],
+        ["analysis"] = ["analysis"],
         ["first"] = ["warnings", "lookFirst"],
-        ["bytes"] = ["bytes", "layers", "kept"],
+        ["bytes"] = ["bytes", "maps"],
+        ["loss"] = ["loss"],
+        ["tradeoff"] = ["tradeOff"],
         ["budget"] = ["budget"],
         ["layers"] = ["layers", "kept"],
         ["spectra"] = ["layers"],
@@ -128,6 +131,40 @@ public sealed class JsonReportTests
             layer["steps"]!.AsArray().ShouldAllBe(step => row.Value.Contains(step!.GetValue<string>()));
             layer["notes"]!.AsArray().ShouldAllBe(note => row.Value.Contains(note!.GetValue<string>()));
         }
+    }
+
+    [Theory]
+    [InlineData("compression")]
+    [InlineData("large")]
+    public void The_maps_of_the_page_are_in_the_report(string variant)
+    {
+        var manifest = ExampleBuild.Variant(variant);
+        var maps = Json(manifest)["maps"]!;
+        foreach (var (drawing, map) in Page(manifest).Descendants("svg").Where(drawing => (string?)drawing.Attribute("class") == "map").Zip(new[] { maps["before"]!, maps["after"]! }))
+        {
+            var cells = drawing.Elements("a").ToList();
+            var tiles = map["tiles"]!.AsArray();
+            tiles.Count.ShouldBe(cells.Count);
+            foreach (var (cell, tile) in cells.Zip(tiles))
+            {
+                ((string)cell.Attribute("aria-label")!).ShouldStartWith(tile!["path"]!.GetValue<string>() + ", ");
+                ((string)cell.Element("polygon")!.Attribute("points")!).Split(' ', ',').Select(number => double.Parse(number, CultureInfo.InvariantCulture)).ShouldBe(tile["corners"]!.AsArray().Select(number => number!.GetValue<double>()));
+            }
+
+            tiles.Sum(tile => tile!["bytes"]!.GetValue<long>()).ShouldBe(map["bytes"]!.GetValue<long>());
+        }
+    }
+
+    [Fact]
+    public void Shares_of_the_loss_and_the_curve_are_in_the_report()
+    {
+        var report = Json(ExampleBuild.Manifest);
+        report["layers"]!.AsArray().Sum(layer => layer!["lossShare"]!.GetValue<double>()).ShouldBe(1, 1e-12);
+        report["loss"]!["basis"]!.GetValue<string>().ShouldBe("errorTimesBytes");
+        report["loss"]!["blocks"]!.AsArray().Sum(block => block!["share"]!.GetValue<double>()).ShouldBe(1, 1e-12);
+        report["loss"]!["names"]!.AsArray().Sum(name => name!["share"]!.GetValue<double>()).ShouldBe(1, 1e-12);
+        report["tradeOff"]!["basis"]!.GetValue<string>().ShouldBe("spectra");
+        Json(ExampleBuild.Variant("budget"))["tradeOff"]!["basis"]!.GetValue<string>().ShouldBe("allocation");
     }
 
     [Fact]

@@ -1,0 +1,105 @@
+using System.Reflection;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using PipelineDsl.Diagnostics;
+
+namespace PipelineDsl.Runtime.Report;
+
+/// <summary>Writes what a run said in the static analysis results interchange format (SARIF 2.1.0, OASIS), from which services annotate the lines of recipes and models.</summary>
+internal static class SarifLog
+{
+    /// <summary>The name of the file.</summary>
+    public const string FileName = "report.sarif";
+
+    private const string Project = "%SRCROOT%";
+
+    private static readonly Dictionary<string, string> Names = typeof(DiagnosticIds).GetFields(BindingFlags.Public | BindingFlags.Static)
+        .ToDictionary(field => (string)field.GetRawConstantValue()!, field => field.Name);
+
+    private static readonly JsonSerializerOptions Options = new() { WriteIndented = true, NewLine = "\n", Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    /// <summary>The text of the log; the same input gives the same text.</summary>
+    /// <param name="projectDirectory">Full path of the folder that places are told relative to.</param>
+    /// <param name="version">The version of this library.</param>
+    /// <param name="diagnostics">All that was said, in order; paths are full or relative to the project.</param>
+    /// <param name="succeeded">Whether the run did all that it was asked to.</param>
+    public static string Write(string projectDirectory, string version, IReadOnlyList<RecipeDiagnostic> diagnostics, bool succeeded)
+    {
+        string[] rules = [.. diagnostics.Select(diagnostic => diagnostic.Id).Distinct().Order(StringComparer.Ordinal)];
+        var log = new JsonObject
+        {
+            ["$schema"] = "https://json.schemastore.org/sarif-2.1.0.json",
+            ["version"] = "2.1.0",
+            ["runs"] = new JsonArray(new JsonObject
+            {
+                ["tool"] = new JsonObject
+                {
+                    ["driver"] = new JsonObject
+                    {
+                        ["name"] = "PipelineDsl",
+                        ["version"] = version,
+                        ["informationUri"] = DiagnosticPages.Folder,
+                        ["rules"] = new JsonArray([.. rules.Select(Rule)]),
+                    },
+                },
+                ["columnKind"] = "utf16CodeUnits",
+                ["originalUriBaseIds"] = new JsonObject { [Project] = new JsonObject { ["uri"] = Folder(projectDirectory) } },
+                ["invocations"] = new JsonArray(new JsonObject { ["executionSuccessful"] = succeeded }),
+                ["results"] = new JsonArray([.. diagnostics.Select(diagnostic => Result(diagnostic, Array.IndexOf(rules, diagnostic.Id), projectDirectory))]),
+            }),
+        };
+        return log.ToJsonString(Options) + "\n";
+    }
+
+    private static JsonObject Rule(string id)
+    {
+        var rule = new JsonObject { ["id"] = id };
+        if (Names.TryGetValue(id, out string? name))
+        {
+            rule["name"] = name;
+            rule["helpUri"] = DiagnosticPages.Of(id);
+        }
+
+        return rule;
+    }
+
+    private static JsonObject Result(RecipeDiagnostic diagnostic, int rule, string projectDirectory)
+    {
+        var span = diagnostic.Span;
+        return new()
+        {
+            ["ruleId"] = diagnostic.Id,
+            ["ruleIndex"] = rule,
+            ["level"] = diagnostic.Severity switch { Severity.Error => "error", Severity.Warning => "warning", _ => "note" },
+            ["message"] = new JsonObject { ["text"] = diagnostic.Message },
+            ["locations"] = new JsonArray(new JsonObject
+            {
+                ["physicalLocation"] = new JsonObject
+                {
+                    ["artifactLocation"] = Place(projectDirectory, span.Path),
+                    ["region"] = new JsonObject { ["startLine"] = span.Line, ["startColumn"] = span.Column, ["endLine"] = span.EndLine, ["endColumn"] = span.EndColumn },
+                },
+            }),
+        };
+    }
+
+    /// <summary>A file below the project is named relative to it, any other by its full path.</summary>
+    private static JsonObject Place(string projectDirectory, string path)
+    {
+        string full = Path.GetFullPath(path, projectDirectory);
+        string relative = Path.GetRelativePath(projectDirectory, full);
+        bool inside = !Path.IsPathRooted(relative) && relative.Split(Path.DirectorySeparatorChar)[0] != "..";
+        return inside
+            ? new() { ["uri"] = Escaped(relative), ["uriBaseId"] = Project }
+            : new() { ["uri"] = Absolute(full) };
+    }
+
+    private static string Folder(string path) => Absolute(Path.GetFullPath(path)).TrimEnd('/') + "/";
+
+    private static string Absolute(string path) => "file://" + (path.StartsWith('/') || path.StartsWith(@"\\", StringComparison.Ordinal) ? "" : "/") + Escaped(path.StartsWith(@"\\", StringComparison.Ordinal) ? path[2..] : path);
+
+    /// <summary>A path as a part of an address; the colon behind a drive's letter stays.</summary>
+    private static string Escaped(string path) =>
+        string.Join('/', path.Split(Path.DirectorySeparatorChar, Path.AltDirectorySeparatorChar).Select(part => part is [var drive, ':'] && char.IsAsciiLetter(drive) ? part : Uri.EscapeDataString(part)));
+}
