@@ -1,6 +1,7 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using System.Text.Json.Serialization.Metadata;
 using PipelineDsl.Runtime.Artifacts;
 
 namespace PipelineDsl.Runtime.Report;
@@ -19,6 +20,7 @@ public static class JsonReport
         RespectRequiredConstructorParameters = true,
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
         Converters = { new FiniteNumber() },
+        TypeInfoResolver = new DefaultJsonTypeInfoResolver(),
     };
 
     /// <summary>The text <c>report.json</c>; the same input gives the same text.</summary>
