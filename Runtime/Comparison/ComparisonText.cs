@@ -106,7 +106,16 @@ public static class ComparisonText
     }
 
     private static string Quality(ComparedQuality? quality) =>
-        quality is null ? "not measured" : $"{Figures.Metric(quality.Compressed)} ({Figures.Change(quality.Regression)} against {Figures.Metric(quality.Original)})";
+        quality is null ? "not measured" : $"{Figures.Metric(quality.Compressed)} ({Loss(quality.Regression)} {Figures.Metric(quality.Original)})";
+
+    /// <summary>Worse and better, for a loss of accuracy is a fall and one of perplexity a rise.</summary>
+    private static string Loss(double regression) => regression switch
+    {
+        > 0 => Figures.Percent(regression) + " worse than",
+        < 0 => Figures.Percent(-regression) + " better than",
+        0 => "as good as",
+        _ => "not comparable with",
+    };
 
     private static string Digest(string? digest) => digest is null ? "none" : digest.Length > DigestDigits ? digest[..DigestDigits] + "…" : digest;
 

@@ -44,6 +44,7 @@ public sealed class ComparerTests : IDisposable
         text.ShouldContain("~  first  decompose.rank 4 → 5");
         text.ShouldContain("layers: 1 changed, 0 added, 0 removed, 2 the same\n");
         text.ShouldContain("weights: not the same\n");
+        text.ShouldContain("worse than 1.0000)");
         using var json = JsonDocument.Parse(ComparisonText.ToJson(comparison));
         var item = json.RootElement.GetProperty("layers")[0];
         item.GetProperty("difference").GetString().ShouldBe("changed");
