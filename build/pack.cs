@@ -1,4 +1,4 @@
-// Packs the product and its command line into artifacts/packages, under a version that is unique to its content:  dotnet run build/pack.cs
+// Packs the product into artifacts/packages, under a version that is unique to its content:  dotnet run build/pack.cs
 
 using System.Diagnostics;
 using System.Security.Cryptography;
@@ -8,18 +8,14 @@ string repository = Path.GetDirectoryName((string)AppContext.GetData("EntryPoint
 string[] productFolders = ["Dsl", "Generators", "Tasks", "Runtime", "build"];
 string packages = Path.Combine(repository, "artifacts", "packages");
 string version = $"0.1.0-dev.{ContentHash()}";
-(string Name, string Project)[] products =
-[
-    ("PipelineDsl", Path.Combine("build", "PipelineDsl.Package.csproj")),
-    ("PipelineDsl.Tool", Path.Combine("Runtime", "Cli", "PipelineDsl.Cli.csproj")),
-];
+string package = Path.Combine(packages, $"PipelineDsl.{version}.nupkg");
 
-foreach (var (_, project) in products.Where(product => !File.Exists(Path.Combine(packages, $"{product.Name}.{version}.nupkg"))))
+if (!File.Exists(package))
 {
     // In CI the lock files rule; the version is a property of the package alone, so that it does not enter them.
     using var pack = Process.Start(new ProcessStartInfo("dotnet",
     [
-        "pack", Path.Combine(repository, project), "--configuration", "Release",
+        "pack", Path.Combine(repository, "build", "PipelineDsl.Package.csproj"), "--configuration", "Release",
         "--output", packages, $"-p:PipelineDslPackageVersion={version}", "--verbosity", "quiet", "-nodeReuse:false",
     ])
     { WorkingDirectory = repository })!;

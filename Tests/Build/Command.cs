@@ -29,10 +29,6 @@ internal static class Command
         return Finish(start);
     }
 
-    /// <summary>Runs an installed tool as a user would.</summary>
-    public static CommandResult RunTool(string path, string folder, IEnumerable<string> arguments) =>
-        Finish(new ProcessStartInfo(path, arguments) { WorkingDirectory = folder, Environment = { [LibStdCppShim.Variable] = null, ["PIPELINEDSL_DATA"] = null } });
-
     private static CommandResult Finish(ProcessStartInfo start)
     {
         start.RedirectStandardOutput = true;
