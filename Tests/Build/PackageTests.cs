@@ -30,6 +30,7 @@ public sealed class PackageTests(Product product)
             "build/PipelineDsl.targets",
             "build/natives/PipelineDsl.Natives.proj",
             "buildMultiTargeting/PipelineDsl.props",
+            "buildMultiTargeting/PipelineDsl.targets",
             "lib/net10.0/PipelineDsl.Dsl.dll",
             "lib/net10.0/PipelineDsl.Dsl.xml",
             "lib/net10.0/PipelineDsl.Runtime.dll",
