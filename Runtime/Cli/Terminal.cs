@@ -33,6 +33,9 @@ internal sealed class Terminal(TextWriter output, TextWriter error, IAnsiConsole
     /// <summary>Whether somebody is there to answer questions.</summary>
     public bool AsksQuestions => asksQuestions && rich is not null;
 
+    /// <summary>Whether tables are drawn, in which long cells are broken.</summary>
+    public bool DrawsTables => rich is not null;
+
     /// <summary>What help is written to.</summary>
     public IAnsiConsole HelpConsole => rich ?? Plain(output);
 

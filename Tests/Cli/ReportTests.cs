@@ -38,6 +38,16 @@ public sealed class ReportTests : IDisposable
     }
 
     [Fact]
+    public void On_a_terminal_the_path_of_a_report_is_in_one_piece()
+    {
+        string artifact = Artifact("a/path/that/is/longer/than/any/column/of/a/table/that/has/many/of/them/models/tiny", DateTime.UtcNow);
+
+        string[] lines = Cli.RunOnTerminal("report", artifact).Lines;
+        lines[^1].ShouldBe(Path.GetRelativePath(Directory.GetCurrentDirectory(), Path.Combine(artifact, "report.html")));
+        lines[^2].ShouldStartWith("╰");
+    }
+
+    [Fact]
     public void What_cannot_be_told_says_what_to_do()
     {
         Cli.Fail("PDSL2006", "report", folder.Path).ShouldContain("there is no project in");

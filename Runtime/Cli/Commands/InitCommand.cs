@@ -66,7 +66,13 @@ internal sealed partial class InitCommand(Terminal terminal) : AsyncCommand<Init
     private async Task<IReadOnlyList<ModelClass>> Classes(string project, string? configuration, CancellationToken cancellation)
     {
         string[] arguments = configuration is null ? [] : [$"-p:Configuration={configuration}"];
-        var result = await terminal.Follow("compiling", quiet: true, step => Build.Run(project, [.. arguments, "-p:PipelineDslEnabled=false"], step, cancellation));
+        var properties = await Properties(project, arguments, cancellation);
+        if (properties["TargetPath"].Length == 0 && properties["TargetFrameworks"].Split(';')[0] is { Length: > 0 } framework)
+        {
+            arguments = [.. arguments, $"-p:TargetFramework={framework}"];
+        }
+
+        var result = await terminal.Follow("compiling", quiet: true, step => Build.Run(project, [.. arguments, "-target:Compile"], step, cancellation));
         if (!result.Succeeded)
         {
             foreach (var diagnostic in result.Diagnostics.Where(diagnostic => diagnostic.Severity == "error"))
@@ -77,26 +83,22 @@ internal sealed partial class InitCommand(Terminal terminal) : AsyncCommand<Init
             throw new PipelineException(DiagnosticIds.CommandNotPossible, $"'{Path.GetFileName(project)}' does not compile, so its models cannot be seen; correct that first", project);
         }
 
-        var properties = await Properties(project, arguments, cancellation);
-        if (properties["TargetPath"].Length == 0 && properties["TargetFrameworks"].Split(';')[0] is { Length: > 0 } framework)
-        {
-            properties = await Properties(project, [.. arguments, $"-p:TargetFramework={framework}"], cancellation);
-        }
-
+        // Once more: what packages add is there only after they are restored.
+        properties = await Properties(project, arguments, cancellation);
         if (properties["PipelineDslHostPath"].Length == 0)
         {
             terminal.Report(new(DiagnosticIds.CommandNotPossible, Severity.Warning, "the project does not refer to the package PipelineDsl, so its build makes nothing of recipes yet; add it with 'dotnet add package PipelineDsl'", SourceSpan.StartOf(project)));
         }
 
-        string assembly = properties["TargetPath"];
+        string assembly = Path.Combine(Path.GetDirectoryName(project)!, properties["IntermediateOutputPath"].Replace('\\', '/'), properties["TargetFileName"]);
         return File.Exists(assembly)
-            ? ModelScan.Of(assembly)
+            ? ModelScan.Of(assembly, properties["TargetDir"])
             : throw new PipelineException(DiagnosticIds.CommandNotPossible, $"the build of '{Path.GetFileName(project)}' left no assembly at '{assembly}'; name the project that holds the model", project);
     }
 
-    private static async Task<Dictionary<string, string>> Properties(string project, IEnumerable<string> arguments, CancellationToken cancellation)
+    private static async Task<Dictionary<string, string>> Properties(string project, string[] arguments, CancellationToken cancellation)
     {
-        var (succeeded, output) = await Build.Query(project, [.. arguments, "-getProperty:TargetPath", "-getProperty:TargetFrameworks", "-getProperty:PipelineDslHostPath"], cancellation);
+        var (succeeded, output) = await Build.Query(project, [.. arguments, "-getProperty:TargetPath", "-getProperty:TargetFrameworks", "-getProperty:TargetDir", "-getProperty:TargetFileName", "-getProperty:IntermediateOutputPath", "-getProperty:PipelineDslHostPath"], cancellation);
         return succeeded
             ? JsonDocument.Parse(output).RootElement.GetProperty("Properties").Deserialize<Dictionary<string, string>>()!
             : throw new PipelineException(DiagnosticIds.CommandNotPossible, $"MSBuild does not understand '{project}': {output.Trim().Split('\n')[0]}; correct that first", project);

@@ -46,9 +46,22 @@ internal sealed record FoundArtifact(string Path, string Recipe, string Model, B
             : throw new PipelineException(DiagnosticIds.CommandNotPossible, $"'{project}' has no artifacts; build it ('{CommandLine.Name} run'), or write a first recipe ('{CommandLine.Name} init')", project);
     }
 
-    /// <summary>A table of artifacts.</summary>
-    public static void Show(Terminal terminal, IReadOnlyList<FoundArtifact> artifacts) =>
-        terminal.Table(["recipe", ">before", ">after", ">smaller", "metric", ">before", ">after", ">change", "report"], [.. artifacts.Select(artifact => artifact.Row())]);
+    /// <summary>A table of artifacts. Where it is drawn, the paths of reports stand below it, in one piece.</summary>
+    public static void Show(Terminal terminal, IReadOnlyList<FoundArtifact> artifacts)
+    {
+        string[] head = ["recipe", ">before", ">after", ">smaller", "metric", ">before", ">after", ">change", "report"];
+        if (!terminal.DrawsTables)
+        {
+            terminal.Table(head, [.. artifacts.Select(artifact => artifact.Row())]);
+            return;
+        }
+
+        terminal.Table(head[..^1], [.. artifacts.Select(artifact => artifact.Row()[..^1])]);
+        foreach (var artifact in artifacts)
+        {
+            terminal.Line(artifact.Row()[^1].Text);
+        }
+    }
 
     private static string[] Manifests(string folder) => Directory.Exists(folder)
         ? [.. Directory.EnumerateFiles(folder, ArtifactFiles.Manifest, SearchOption.AllDirectories).Where(manifest => System.IO.Path.GetFileName(System.IO.Path.GetDirectoryName(System.IO.Path.GetDirectoryName(manifest))) == Models)]

@@ -11,18 +11,19 @@ internal sealed class ModelScan : IDisposable
     private const string Modules = "TorchSharp.Modules.";
     private const string ModuleBase = "TorchSharp.torch.nn.Module";
 
-    private readonly string folder;
+    private readonly string[] folders;
     private readonly Dictionary<string, OpenAssembly?> assemblies = new(StringComparer.Ordinal);
 
-    private ModelScan(string folder) => this.folder = folder;
+    private ModelScan(string[] folders) => this.folders = folders;
 
     /// <summary>Reads an assembly.</summary>
     /// <param name="path">Its file; assemblies that it refers to are looked for beside it.</param>
+    /// <param name="others">More folders of assemblies that it refers to; they need not exist.</param>
     /// <returns>Its module classes by name.</returns>
     /// <exception cref="BadImageFormatException">The file is no assembly.</exception>
-    public static IReadOnlyList<ModelClass> Of(string path)
+    public static IReadOnlyList<ModelClass> Of(string path, params string[] others)
     {
-        using var scan = new ModelScan(Path.GetDirectoryName(path)!);
+        using var scan = new ModelScan([Path.GetDirectoryName(path)!, .. others]);
         var assembly = scan.Open(path);
         return [.. assembly.Reader.TypeDefinitions.Where(type => scan.IsModule(assembly, type)).Select(type => Read(assembly, type)).Where(type => !type.Name.Contains('<', StringComparison.Ordinal)).OrderBy(type => type.Name, StringComparer.Ordinal)];
     }
@@ -47,8 +48,8 @@ internal sealed class ModelScan : IDisposable
     {
         if (!assemblies.TryGetValue(name, out var found))
         {
-            string path = Path.Combine(folder, name + ".dll");
-            assemblies[name] = found = File.Exists(path) ? new(path) : null;
+            string? path = folders.Select(folder => Path.Combine(folder, name + ".dll")).FirstOrDefault(File.Exists);
+            assemblies[name] = found = path is null ? null : new(path);
         }
 
         return found;
