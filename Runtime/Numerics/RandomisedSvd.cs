@@ -78,15 +78,16 @@ internal static class RandomisedSvd
         return new(basis.mm(rotation).MoveToOuterDisposeScope(), squares.sqrt().cpu().data<double>().ToArray(), loss, excess);
     }
 
-    /// <summary>‖M‖² in float64.</summary>
+    /// <summary>‖M‖², rows summed in the dtype of M, or float32 where that is narrower, and their sums in float64.</summary>
     private static double Energy(Tensor matrix)
     {
         double sum = 0;
-        foreach (var (first, count) in RowBlocks.Of(matrix.shape[0], matrix.shape[1]))
+        bool isWide = matrix.dtype is ScalarType.Float32 or ScalarType.Float64;
+        foreach (var (first, count) in isWide ? [(0, matrix.shape[0])] : RowBlocks.Of(matrix.shape[0], matrix.shape[1]))
         {
             using var scope = NewDisposeScope();
-            var block = matrix.narrow(0, first, count).to(float64).reshape(-1);
-            sum += block.dot(block).item<double>();
+            var block = matrix.narrow(0, first, count);
+            sum += (isWide ? block : block.to(float32)).norm(dim: 1, keepdim: false).to(float64).square().sum().item<double>();
         }
 
         return sum;
