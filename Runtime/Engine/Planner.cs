@@ -15,7 +15,7 @@ namespace PipelineDsl.Runtime.Engine;
 /// <param name="observer">Hears problems.</param>
 internal sealed class Planner(RunOptions options, IRunObserver observer)
 {
-    /// <summary>Whether the recipe is only planned, so that the model needs no numbers whatever the recipe asks for.</summary>
+    /// <summary>Whether the recipe is only planned, so that a model of shapes will do whatever the recipe asks for, where <see cref="RunOptions.ShapesOnly"/> allows one.</summary>
     public bool RunsNothing { get; init; }
 
     /// <summary>Makes a recipe ready to run.</summary>
@@ -85,7 +85,7 @@ internal sealed class Planner(RunOptions options, IRunObserver observer)
         return RunsModel(pipeline.Recipe) ? pipeline.CreateModule() : MakeShapes(pipeline) ?? pipeline.CreateModule();
     }
 
-    private bool RunsModel(Recipe recipe) => !RunsNothing && (!options.ShapesOnly || recipe is not { Calibrate: null, Train: null, Evaluate: null });
+    private bool RunsModel(Recipe recipe) => !options.ShapesOnly || (!RunsNothing && recipe is not { Calibrate: null, Train: null, Evaluate: null });
 
     /// <summary>The model without numbers, or null where its constructor does not allow that.</summary>
     private static nn.Module? MakeShapes(IModelPipeline pipeline)
