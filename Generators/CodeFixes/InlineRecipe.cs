@@ -48,7 +48,7 @@ public sealed class InlineRecipe : CodeRefactoringProvider
     {
         if (document is not Document source)
         {
-            return document.FilePath is { } path && (path.EndsWith(".yaml", StringComparison.OrdinalIgnoreCase) || path.EndsWith(".yml", StringComparison.OrdinalIgnoreCase));
+            return ProjectRecipes.IsYaml(document);
         }
 
         return document.Project.AdditionalDocuments.Any() && await source.GetSyntaxRootAsync(cancellation).ConfigureAwait(false) is { } root &&

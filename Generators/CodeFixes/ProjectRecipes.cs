@@ -33,6 +33,10 @@ internal sealed class ProjectRecipes
 
     public BoundProject Bound { get; }
 
+    /// <summary>Whether a document may be a recipe, by its name.</summary>
+    public static bool IsYaml(TextDocument document) =>
+        document.FilePath is { } path && (path.EndsWith(".yaml", StringComparison.OrdinalIgnoreCase) || path.EndsWith(".yml", StringComparison.OrdinalIgnoreCase));
+
     /// <summary>Reads a project; null where it cannot be read.</summary>
     /// <param name="project">The project.</param>
     /// <param name="newRecipe">A file that is a recipe although the build has not said so yet, or null.</param>

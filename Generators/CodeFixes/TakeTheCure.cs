@@ -41,7 +41,7 @@ public sealed class TakeTheCure : CodeRefactoringProvider
 
     private static async Task<bool> MayHoldWordsAsync(CodeRefactoringContext context) => context.TextDocument is Document source
         ? await source.GetSyntaxRootAsync(context.CancellationToken).ConfigureAwait(false) is { } root && root.FindToken(context.Span.Start).Parent?.FirstAncestorOrSelf<AttributeSyntax>() is not null
-        : context.TextDocument.FilePath is { } path && (path.EndsWith(".yaml", StringComparison.OrdinalIgnoreCase) || path.EndsWith(".yml", StringComparison.OrdinalIgnoreCase));
+        : ProjectRecipes.IsYaml(context.TextDocument);
 
     private static TextSpan? SpanIn(SourceText text, SourceSpan span)
     {

@@ -1,19 +1,15 @@
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using PipelineDsl.Diagnostics;
+using PipelineDsl.Runtime.Formats;
 
 namespace PipelineDsl.Runtime.Artifacts;
 
 /// <summary>Reads and writes <c>manifest.json</c>: keys sorted, invariant numbers, the same bytes for the same artifact.</summary>
 public static class ManifestFile
 {
-    private static readonly JsonSerializerOptions Options = new()
+    private static readonly JsonSerializerOptions Options = new(JsonLayout.Options)
     {
-        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
-        WriteIndented = true,
-        NewLine = "\n",
-        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
         RespectNullableAnnotations = true,
         RespectRequiredConstructorParameters = true,
     };

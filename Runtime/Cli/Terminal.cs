@@ -1,8 +1,8 @@
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using PipelineDsl.Cli.Projects;
 using PipelineDsl.Diagnostics;
+using PipelineDsl.Runtime.Formats;
 using PipelineDsl.Runtime.Report;
 using Spectre.Console;
 
@@ -18,13 +18,8 @@ internal sealed class Terminal(TextWriter output, TextWriter error, IAnsiConsole
 {
     private const int PlainWidth = 120;
 
-    private static readonly JsonSerializerOptions Options = new()
+    private static readonly JsonSerializerOptions Options = new(JsonLayout.Options)
     {
-        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
-        DictionaryKeyPolicy = null,
-        WriteIndented = true,
-        NewLine = "\n",
-        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
         NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
         DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
         Converters = { new JsonStringEnumConverter(JsonNamingPolicy.CamelCase) },

@@ -24,7 +24,7 @@ internal static class CodeFingerprint
     public static string Of(Type pipeline)
     {
         var lines = new SortedSet<string>(StringComparer.Ordinal);
-        foreach (var type in Reachable(pipeline, lines.Add) ?? [])
+        foreach (var type in Reachable(pipeline, line => lines.Add(line)) ?? [])
         {
             lines.Add(type.AssemblyQualifiedName!);
         }
@@ -35,7 +35,7 @@ internal static class CodeFingerprint
     /// <summary>The classes of the user's that a class can reach, or null where that cannot be said.</summary>
     /// <param name="start">The class.</param>
     /// <param name="describe">Takes a description of each member of each of them.</param>
-    internal static IReadOnlyCollection<Type>? Reachable(Type start, Func<string, bool> describe)
+    internal static IReadOnlyCollection<Type>? Reachable(Type start, Action<string> describe)
     {
         var own = Own(start.Assembly).ToHashSet();
         var seen = new HashSet<Type>();
@@ -97,7 +97,7 @@ internal static class CodeFingerprint
     private sealed class Unclear : Exception;
 
     /// <summary>Reads the members of one type.</summary>
-    private sealed class TypeReader(Type type, Func<string, bool> describe, Action<Type> reach)
+    private sealed class TypeReader(Type type, Action<string> describe, Action<Type> reach)
     {
         private static readonly Dictionary<short, OpCode> OpCodesByValue = typeof(OpCodes).GetFields(BindingFlags.Public | BindingFlags.Static).Select(field => (OpCode)field.GetValue(null)!).ToDictionary(code => code.Value);
 

@@ -1,7 +1,5 @@
 using System.Collections.Concurrent;
 using System.Globalization;
-using System.Security.Cryptography;
-using System.Text;
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Recipes;
 using PipelineDsl.Runtime.Analysis;
@@ -155,15 +153,16 @@ internal sealed class IntruderPhase(IntruderDimensions settings, PlacedAnalysis 
         if (run.Recipe.Evaluate is not null && layers.Count > 0)
         {
             var evaluation = new EvaluationPhase(pipeline, run, store, options, observer);
-            string state = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(string.Join('\n', weights.Solved.Layers.Values.Select(layer => layer.Unit.Path + ' ' + layer.Key)))));
-            without = evaluation.Of(weights.Solved, new Dictionary<string, Expression>(), state, cancellation);
+            var state = new ContentKey("state");
+            weights.Solved.Layers.Values.ToList().ForEach(layer => state.Add(layer.Unit.Path, layer.Key));
+            without = evaluation.Of(weights.Solved, new Dictionary<string, Expression>(), state.ToString(), cancellation);
             var shrunk = layers.ToDictionary(layer => layer.Name, layer =>
             {
                 var tuned = weights.Read(layer.Name);
                 return (Expression)new Dense(mitigation.Control(before.Read(layer.Name + ".weight").reshape(tuned.shape), tuned, layer.Findings).Weight);
             });
-            string controlState = string.Join('\n', layers.Select(layer => Key("control", before, weights, layer.Name).Add("remain", settings.Remain).ToString()).Prepend(state));
-            control = evaluation.Of(weights.Solved, shrunk, new ContentKey("shrunk").Add("state", controlState).ToString(), cancellation);
+            layers.ForEach(layer => state.Add("shrunk", Key("control", before, weights, layer.Name).Add("remain", settings.Remain).ToString()));
+            control = evaluation.Of(weights.Solved, shrunk, state.ToString(), cancellation);
             shrunk.Values.ToList().ForEach(weight => weight.Dispose());
         }
 

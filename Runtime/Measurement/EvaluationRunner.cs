@@ -1,11 +1,11 @@
 using System.Globalization;
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Recipes;
 using PipelineDsl.Runtime.Artifacts;
 using PipelineDsl.Runtime.Engine;
+using PipelineDsl.Runtime.Formats;
 using PipelineDsl.Runtime.Native;
 using TorchSharp;
 
@@ -21,12 +21,8 @@ public sealed class EvaluationRunner(RunOptions options, IRunObserver observer)
 {
     private const int Schema = 1;
 
-    private static readonly JsonSerializerOptions Options = new()
+    private static readonly JsonSerializerOptions Options = new(JsonLayout.Options)
     {
-        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
-        WriteIndented = true,
-        NewLine = "\n",
-        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
         NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
     };
 

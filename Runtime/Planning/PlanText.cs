@@ -1,5 +1,5 @@
-using System.Text.Encodings.Web;
 using System.Text.Json;
+using PipelineDsl.Runtime.Formats;
 using PipelineDsl.Runtime.Report;
 
 namespace PipelineDsl.Runtime.Planning;
@@ -8,14 +8,6 @@ namespace PipelineDsl.Runtime.Planning;
 public static class PlanText
 {
     private const int Schema = 1;
-
-    private static readonly JsonSerializerOptions Options = new()
-    {
-        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
-        WriteIndented = true,
-        NewLine = "\n",
-        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-    };
 
     /// <summary>The lines of a plain text table, one a layer, with what the phases take and the totals below it.</summary>
     public static IReadOnlyList<string> ToLines(PlanReport plan)
@@ -30,7 +22,7 @@ public static class PlanText
     }
 
     /// <summary>What <c>plan.json</c> holds: <c>schema</c>, and in <c>recipes</c> the names of <see cref="PlanReport"/> in camel case; ends in a line feed.</summary>
-    public static string ToJson(IReadOnlyList<PlanReport> plans) => JsonSerializer.Serialize(new { Schema, Recipes = plans }, Options) + "\n";
+    public static string ToJson(IReadOnlyList<PlanReport> plans) => JsonSerializer.Serialize(new { Schema, Recipes = plans }, JsonLayout.Options) + "\n";
 
     /// <summary>Reads <c>plan.json</c>.</summary>
     /// <exception cref="JsonException">It is no plan, or one of another layout.</exception>
@@ -38,7 +30,7 @@ public static class PlanText
     {
         using var document = JsonDocument.Parse(json);
         return document.RootElement.TryGetProperty("schema", out var schema) && schema.TryGetInt32(out int number) && number == Schema
-            ? document.RootElement.GetProperty("recipes").Deserialize<PlanReport[]>(Options) ?? []
+            ? document.RootElement.GetProperty("recipes").Deserialize<PlanReport[]>(JsonLayout.Options) ?? []
             : throw new JsonException("it is no plan of layout 1");
     }
 

@@ -1,8 +1,8 @@
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
 using PipelineDsl.Runtime.Artifacts;
+using PipelineDsl.Runtime.Formats;
 
 namespace PipelineDsl.Runtime.Report;
 
@@ -10,12 +10,8 @@ namespace PipelineDsl.Runtime.Report;
 public static class JsonReport
 {
     /// <summary>How the report is written; a number that is not finite is null.</summary>
-    internal static JsonSerializerOptions Options { get; } = new()
+    internal static JsonSerializerOptions Options { get; } = new(JsonLayout.Options)
     {
-        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
-        WriteIndented = true,
-        NewLine = "\n",
-        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
         RespectNullableAnnotations = true,
         RespectRequiredConstructorParameters = true,
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,

@@ -10,9 +10,6 @@ public static class AnalysisCatalog
     /// <summary>All of it, by name.</summary>
     public static IReadOnlyList<WordDescriptor> Analyses { get; } = WordDescriptor.ReadAll(typeof(Analyze), type => new WordDescriptor(type));
 
-    /// <summary>The one with this YAML name, or null.</summary>
-    public static WordDescriptor? Find(string name) => Analyses.FirstOrDefault(analysis => analysis.Name == name);
-
     /// <summary>The descriptor of an entry.</summary>
     /// <exception cref="ArgumentException">Its class is not part of the language.</exception>
     public static WordDescriptor Of(Analyze analysis) => Analyses.FirstOrDefault(known => known.Type == analysis.GetType())
