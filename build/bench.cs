@@ -9,6 +9,9 @@
 //   corda            CorDA on gsmbard-4m: statistics, solving, memory   (PIPELINEDSL_DATA names the folder of data)
 //   orientations     perplexity of the five orientations at half the parameters
 //   leaderboard      methods and budgets at 80, 60, 40 and 20 % of the layers' bytes, as table and page
+//   adapters         every adapter and full fine-tuning: loss at equal parameters and steps, time per step
+//   optimizers       every optimizer: steps to a loss, bytes of state, time per step
+//   training         a step of LoRA against a loop written by hand, memory over 1,000 steps, kills and resumes
 //   fuzz [CASES]     a million broken safetensors headers and recipes
 //   kills [KILLS]    a hundred runs of the sample that are killed, each made good by the next
 //   layers           one changed layer of thirty against all of them

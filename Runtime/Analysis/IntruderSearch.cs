@@ -92,7 +92,7 @@ public sealed class IntruderSearch(IntruderDimensions settings)
     {
         using var scope = NewDisposeScope();
         var gram = matrix.shape[0] <= matrix.shape[1] ? matrix.mm(matrix.mT) : matrix.mT.mm(matrix);
-        return Math.Sqrt(Math.Max(0, linalg.eigvalsh(gram)[-1].item<double>()));
+        return Math.Sqrt(Math.Max(0, SymmetricEigen.Values(gram)[-1].item<double>()));
     }
 
     private static double Ratio(double part, double whole) => part == 0 ? 0 : part / whole;

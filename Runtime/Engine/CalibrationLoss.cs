@@ -1,6 +1,7 @@
 using PipelineDsl.Runtime.Data;
 using PipelineDsl.Runtime.Measurement;
 using PipelineDsl.Runtime.Models;
+using PipelineDsl.Runtime.Numerics;
 using TorchSharp;
 
 using static TorchSharp.torch;

@@ -2,6 +2,7 @@ using PipelineDsl.Recipes;
 using PipelineDsl.Runtime.Data;
 using PipelineDsl.Runtime.Models;
 using PipelineDsl.Runtime.Native;
+using PipelineDsl.Runtime.Numerics;
 using PipelineDsl.Runtime.Weights;
 using TorchSharp;
 

@@ -4,6 +4,7 @@ using PipelineDsl.Diagnostics;
 using PipelineDsl.Runtime.Data;
 using PipelineDsl.Runtime.Models;
 using PipelineDsl.Runtime.Native;
+using PipelineDsl.Runtime.Numerics;
 using PipelineDsl.Runtime.Planning;
 using PipelineDsl.Runtime.Reconstruction;
 using PipelineDsl.Runtime.Statistics;

@@ -7,6 +7,7 @@ using PipelineDsl.Runtime.Adapters;
 using PipelineDsl.Runtime.Artifacts;
 using PipelineDsl.Runtime.Formats.Safetensors;
 using PipelineDsl.Runtime.Models;
+using PipelineDsl.Runtime.Numerics;
 using PipelineDsl.Runtime.Planning;
 using PipelineDsl.Runtime.Reconstruction;
 using PipelineDsl.Runtime.Training;

@@ -37,7 +37,7 @@ internal sealed class KrylovBasis(Operand matrix, Tensor start, Tensor probes)
         long width = start.shape[1];
 
         // What lies outside may be all but nothing, so its directions are made orthogonal to the basis once more.
-        var block = first ? linalg.qr(matrix.Times(start)).Q : linalg.qr(Outside(linalg.qr(residual).Q)).Q;
+        var block = first ? Orthonormal(matrix.Times(start)) : Orthonormal(Outside(Orthonormal(residual)));
 
         // Xᵀ M and not Mᵀ X: the product and what it leaves for the next one then lie as the kernels read them fastest.
         var opposite = matrix.TimesFromLeft(first ? cat([block.mT, probes.mT], 0) : block.mT).mT;
@@ -80,6 +80,13 @@ internal sealed class KrylovBasis(Operand matrix, Tensor start, Tensor probes)
         long before = Size - start.shape[1];
         var squares = nn.functional.pad(residual.mT.mm(residual).to(float64), [before, 0, before, 0]);
         return (inside.MoveToOuterDisposeScope(), squares.MoveToOuterDisposeScope());
+    }
+
+    /// <summary>An orthonormal basis of the columns of x [m, block], on one thread: so few columns are not worth a second one's waiting.</summary>
+    private static Tensor Orthonormal(Tensor x)
+    {
+        using var thread = new ThreadCount(1);
+        return linalg.qr(x).Q;
     }
 
     /// <summary>Columns followed by more columns, kept when the current dispose scope ends.</summary>

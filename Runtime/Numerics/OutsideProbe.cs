@@ -61,7 +61,7 @@ internal sealed class OutsideProbe
     {
         using var scope = NewDisposeScope();
         var gram = current.to(float64).mT.mm(current.to(float64));
-        return gram.isfinite().all().item<bool>() ? Math.Sqrt(Math.Max(0, linalg.eigvalsh(gram)[-1].item<double>()) / SmallestShare) : double.PositiveInfinity;
+        return gram.isfinite().all().item<bool>() ? Math.Sqrt(Math.Max(0, SymmetricEigen.Values(gram)[-1].item<double>()) / SmallestShare) : double.PositiveInfinity;
     }
 
     /// <summary>The x ≥ 1 with x T_{d−1}(2 x − 1) = height, or 1 where there is none.</summary>

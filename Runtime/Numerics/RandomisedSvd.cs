@@ -11,11 +11,8 @@ namespace PipelineDsl.Runtime.Numerics;
 /// </remarks>
 internal static class RandomisedSvd
 {
-    /// <summary>What may go into the basis, in multiples of the block; beyond that other routes cost less.</summary>
-    private const int MostBlocks = 10;
-
-    /// <summary>Blocks before a look at the certificate can be worth its cost.</summary>
-    private const int FirstFastCheck = 3;
+    /// <summary>Blocks before a look at the certificate can be worth its cost: a fast iteration has blocks of half the rank, which reach further into slow spectra for as many products.</summary>
+    private const int FirstFastCheck = 6;
 
     /// <summary>Blocks before a look at a tight certificate can be worth its cost.</summary>
     private const int FirstTightCheck = 4;
@@ -23,8 +20,8 @@ internal static class RandomisedSvd
     /// <summary>Steps of the probe, beyond which growing the basis tightens the certificate more.</summary>
     private const int MostProbeSteps = 7;
 
-    /// <summary>The most vectors that a basis has.</summary>
-    public static long LargestBasis(int rank) => (long)MostBlocks * (rank + Math.Max(8, rank / 2));
+    /// <summary>The most vectors that a basis has; beyond that other routes cost less.</summary>
+    public static long LargestBasis(int rank) => 15L * Math.Max(8, rank);
 
     /// <summary>The largest excess of the loss, as a share of the smallest loss, that an accuracy allows.</summary>
     public static double Tolerance(SvdAccuracy accuracy) => accuracy == SvdAccuracy.Fast ? 0.01 : 1e-6;
@@ -43,11 +40,11 @@ internal static class RandomisedSvd
         double energy = Energy(matrix);
         double unit = fast ? Math.ScaleB(1, -24) : Math.ScaleB(1, -53);
         using var generator = new Generator((ulong)seed);
-        int block = rank + Math.Max(8, rank / (fast ? 8 : 2));
+        int block = fast ? Math.Max(8, rank / 2) : rank + Math.Max(8, rank / 2);
         var start = randn(block, matrix.shape[1], dtype: operand.Type, generator: generator).to(matrix.device).mT;
         var basis = new KrylovBasis(operand, start, OutsideProbe.Draw(operand, generator));
-        var search = new Search(basis, energy, unit, rank, block);
-        long largest = Math.Min((long)MostBlocks * block, Math.Min(matrix.shape[0], matrix.shape[1]) / 2);
+        var search = new Search(basis, energy, unit, rank);
+        long largest = Math.Min(LargestBasis(rank), Math.Min(matrix.shape[0], matrix.shape[1]) / 2);
         for (int blocks = 1; blocks < (fast ? FirstFastCheck : FirstTightCheck); blocks++)
         {
             basis.Grow();
@@ -94,7 +91,7 @@ internal static class RandomisedSvd
     }
 
     /// <summary>What is known about the leading eigenvalues as the basis grows.</summary>
-    private sealed class Search(KrylovBasis basis, double energy, double unit, int rank, int block)
+    private sealed class Search(KrylovBasis basis, double energy, double unit, int rank)
     {
         private Tensor inside = empty(0);
         private Tensor residual = empty(0);
@@ -116,7 +113,7 @@ internal static class RandomisedSvd
             using var scope = NewDisposeScope();
             var (compressed, error) = basis.Compress();
             // The bound below is computed from H itself in float64, so that the directions may come from H in the iteration's dtype, at little more than half the time.
-            var (ascending, columns) = linalg.eigh(compressed.to(basis.Vectors.dtype));
+            var (ascending, columns) = SymmetricEigen.Ascending(compressed.to(basis.Vectors.dtype));
             var (values, rotation) = (ascending.flip(0), columns.narrow(1, basis.Size - rank, rank).flip(1));
             var found = rotation.to(float64);
             leading = values.narrow(0, 0, rank).to(float64).cpu().data<double>().ToArray();
@@ -125,7 +122,7 @@ internal static class RandomisedSvd
             residual = error.MoveToOuterDisposeScope();
             Directions = basis.Vectors.mm(rotation).MoveToOuterDisposeScope();
             Opposite = basis.Opposite.mm(rotation).MoveToOuterDisposeScope();
-            double scale = values[block].to(float64).item<double>();
+            double scale = values[rank + (rank / 4)].to(float64).item<double>();
             if (scale <= 0 || (EstimatedExcess(0) > tolerance && !last))
             {
                 return false;

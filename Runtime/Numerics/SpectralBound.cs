@@ -27,7 +27,7 @@ internal static class SpectralBound
         foreach (double shift in ShiftsAbove(outside, leading))
         {
             using var scope = NewDisposeScope();
-            var values = linalg.eigvalsh(inside + residual / (shift - outside));
+            var values = SymmetricEigen.Values(inside + residual / (shift - outside));
             best = Math.Min(best, values.narrow(0, values.shape[0] - rank, rank).clamp_min(shift).sum().item<double>());
         }
 

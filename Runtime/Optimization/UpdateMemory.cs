@@ -3,6 +3,7 @@ using static TorchSharp.torch;
 namespace PipelineDsl.Runtime.Optimization;
 
 /// <summary>What the steps of one tensor leave for the next: a count and tensors by name. It can be written out and taken back exactly.</summary>
+/// <remarks>All are stored row by row, as they come back from a file: products of another layout round otherwise, and a resumed run would leave the bits of an undisturbed one.</remarks>
 internal sealed class UpdateMemory : IDisposable
 {
     private readonly SortedDictionary<string, Tensor> tensors = new(StringComparer.Ordinal);
@@ -17,7 +18,7 @@ internal sealed class UpdateMemory : IDisposable
     public long Bytes => tensors.Values.Sum(tensor => tensor.numel() * tensor.element_size());
 
     /// <summary>Zeros like a tensor, at first.</summary>
-    public Tensor Like(string name, Tensor value) => Get(name, () => zeros_like(value, requires_grad: false));
+    public Tensor Like(string name, Tensor value) => Get(name, () => zeros(value.shape, dtype: value.dtype, device: value.device));
 
     /// <summary>A tensor of the memory.</summary>
     /// <param name="name">Its name.</param>
@@ -26,7 +27,7 @@ internal sealed class UpdateMemory : IDisposable
     {
         if (!tensors.TryGetValue(name, out var tensor))
         {
-            tensors[name] = tensor = first().DetachFromDisposeScope();
+            tensors[name] = tensor = RowMajor(first());
         }
 
         return tensor;
@@ -39,7 +40,20 @@ internal sealed class UpdateMemory : IDisposable
     public void Set(string name, Tensor tensor)
     {
         tensors.GetValueOrDefault(name)?.Dispose();
-        tensors[name] = tensor.DetachFromDisposeScope();
+        tensors[name] = RowMajor(tensor);
+    }
+
+    private static Tensor RowMajor(Tensor tensor)
+    {
+        if (tensor.is_contiguous())
+        {
+            return tensor.DetachFromDisposeScope();
+        }
+
+        using (tensor)
+        {
+            return tensor.contiguous().DetachFromDisposeScope();
+        }
     }
 
     /// <inheritdoc/>

@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace PipelineDsl.Runtime.Engine;
+namespace PipelineDsl.Runtime.Numerics;
 
 /// <summary>Lets the tensor library use so many threads on this thread until it is disposed; what runs beside keeps its own.</summary>
 internal sealed class ThreadCount : IDisposable
