@@ -71,6 +71,13 @@ public sealed class TrainAttribute(string data) : Attribute
     [Within(1, int.MaxValue)]
     public int OptimizerRank { get; set; } = 64;
 
+    /// <summary>Steps between two choices of those directions; 0 takes the optimizer's own: each step for <c>dctAdamW</c>, 200 for <c>gaLore</c>.</summary>
+    [Within(0, int.MaxValue)]
+    public int OptimizerGap { get; set; }
+
+    /// <summary>What becomes of the part of a gradient outside the directions that <c>dctAdamW</c> keeps.</summary>
+    public ErrorFeedback ErrorFeedback { get; set; }
+
     /// <summary>Whether <c>adamW</c> keeps the state of large matrices in 8 bits.</summary>
     public bool EightBitState { get; set; }
 
@@ -132,9 +139,17 @@ public sealed class TrainAttribute(string data) : Attribute
             yield return Contradiction(nameof(Momentum), $"'{OptimizerName}' has no 'momentum'; drop it or write 'beta1'");
         }
 
-        if (Optimizer is not (TrainingOptimizer.DctAdamW or TrainingOptimizer.GaLore) && given.Contains(nameof(OptimizerRank)))
+        foreach (string setting in new[] { nameof(OptimizerRank), nameof(OptimizerGap) })
         {
-            yield return Contradiction(nameof(OptimizerRank), $"'{OptimizerName}' keeps all directions and has no 'optimizerRank'; drop it, or take 'dctAdamW' or 'gaLore'");
+            if (Optimizer is not (TrainingOptimizer.DctAdamW or TrainingOptimizer.GaLore) && given.Contains(setting))
+            {
+                yield return Contradiction(setting, $"'{OptimizerName}' keeps all directions and has no '{SettingDescriptor.CamelCase(setting)}'; drop it, or take 'dctAdamW' or 'gaLore'");
+            }
+        }
+
+        if (Optimizer != TrainingOptimizer.DctAdamW && ErrorFeedback != ErrorFeedback.None)
+        {
+            yield return Contradiction(nameof(ErrorFeedback), $"'{OptimizerName}' has no 'errorFeedback'; drop it or take 'dctAdamW'");
         }
 
         if (Optimizer != TrainingOptimizer.AdamW && EightBitState)
@@ -206,6 +221,19 @@ public enum TrainingOptimizer
 
     /// <summary>Adam in a few singular directions of the gradient (arXiv:2403.03507); rate 2e-4.</summary>
     GaLore,
+}
+
+/// <summary>What becomes of the part of a gradient that a projection loses.</summary>
+public enum ErrorFeedback
+{
+    /// <summary>It is lost.</summary>
+    None,
+
+    /// <summary>It is kept and added to the next gradient, in as many bytes as the weights.</summary>
+    Full,
+
+    /// <summary>The same, in 8 bits.</summary>
+    Int8,
 }
 
 /// <summary>How a learning rate runs after its warm-up.</summary>

@@ -134,16 +134,3 @@ public enum CosineBasis
     /// <summary>Columns of C.</summary>
     Dct3,
 }
-
-/// <summary>What becomes of the part of a gradient that a projection loses.</summary>
-public enum ErrorFeedback
-{
-    /// <summary>It is lost.</summary>
-    None,
-
-    /// <summary>It is kept and added to the next gradient.</summary>
-    Full,
-
-    /// <summary>The same, in 8 bits.</summary>
-    Int8,
-}

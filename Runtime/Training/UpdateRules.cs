@@ -20,6 +20,7 @@ internal static class UpdateRules
         double Rate(double own) => settings.LearningRate > 0 ? settings.LearningRate : own;
         double Beta1(double own) => settings.Beta1 >= 0 ? settings.Beta1 : own;
         double Beta2(double own) => settings.Beta2 >= 0 ? settings.Beta2 : own;
+        int Gap(int own) => settings.OptimizerGap > 0 ? settings.OptimizerGap : own;
         double momentum = settings.Momentum >= 0 ? settings.Momentum : 0.9;
         return settings.Optimizer switch
         {
@@ -30,8 +31,15 @@ internal static class UpdateRules
             TrainingOptimizer.Lion => new Lion(Rate(5e-5)) { Beta1 = Beta1(0.9), Beta2 = Beta2(0.99) },
             TrainingOptimizer.AdamP => new AdamP(Rate(2e-4)) { Beta1 = Beta1(0.9), Beta2 = Beta2(0.999) },
             TrainingOptimizer.SgdP => new SgdP(Rate(1e-2)) { Momentum = momentum },
-            TrainingOptimizer.DctAdamW => new DctAdamW(Rate(2e-4)) { Beta1 = Beta1(0.9), Beta2 = Beta2(0.999), Rank = settings.OptimizerRank },
-            TrainingOptimizer.GaLore => new GaLore(Rate(2e-4)) { Beta1 = Beta1(0.9), Beta2 = Beta2(0.999), Rank = settings.OptimizerRank },
+            TrainingOptimizer.DctAdamW => new DctAdamW(Rate(2e-4))
+            {
+                Beta1 = Beta1(0.9),
+                Beta2 = Beta2(0.999),
+                Rank = settings.OptimizerRank,
+                Gap = Gap(1),
+                ErrorFeedback = settings.ErrorFeedback,
+            },
+            TrainingOptimizer.GaLore => new GaLore(Rate(2e-4)) { Beta1 = Beta1(0.9), Beta2 = Beta2(0.999), Rank = settings.OptimizerRank, Gap = Gap(200) },
             _ => throw new ArgumentOutOfRangeException(nameof(settings), settings.Optimizer, "unknown optimizer"),
         };
     }

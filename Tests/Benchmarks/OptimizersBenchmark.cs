@@ -16,16 +16,16 @@ internal static class OptimizersBenchmark
 
     private static readonly (string Name, Action<TrainAttribute> Set, double[] Rates)[] Optimizers =
     [
-        ("adamW", settings => settings.Optimizer = TrainingOptimizer.AdamW, [3e-4, 1e-3, 3e-3]),
-        ("adamW8bit", settings => settings.EightBitState = true, [3e-4, 1e-3, 3e-3]),
-        ("adam", settings => settings.Optimizer = TrainingOptimizer.Adam, [3e-4, 1e-3, 3e-3]),
-        ("sgd", settings => settings.Optimizer = TrainingOptimizer.Sgd, [1e-2, 3e-2, 0.1]),
-        ("rmsProp", settings => settings.Optimizer = TrainingOptimizer.RmsProp, [1e-4, 3e-4, 1e-3]),
-        ("lion", settings => settings.Optimizer = TrainingOptimizer.Lion, [3e-5, 1e-4, 3e-4]),
-        ("adamP", settings => settings.Optimizer = TrainingOptimizer.AdamP, [3e-4, 1e-3, 3e-3]),
-        ("sgdP", settings => settings.Optimizer = TrainingOptimizer.SgdP, [1e-2, 3e-2, 0.1]),
-        ("dctAdamW", settings => (settings.Optimizer, settings.OptimizerRank) = (TrainingOptimizer.DctAdamW, 24), [3e-4, 1e-3, 3e-3]),
-        ("gaLore", settings => (settings.Optimizer, settings.OptimizerRank) = (TrainingOptimizer.GaLore, 16), [1e-3, 3e-3, 1e-2]),
+        ("adamW", settings => settings.Optimizer = TrainingOptimizer.AdamW, [1e-3, 3e-3, 1e-2]),
+        ("adamW8bit", settings => settings.EightBitState = true, [1e-3, 3e-3, 1e-2]),
+        ("adam", settings => settings.Optimizer = TrainingOptimizer.Adam, [1e-3, 3e-3, 1e-2]),
+        ("sgd", settings => settings.Optimizer = TrainingOptimizer.Sgd, [0.1, 0.3, 1]),
+        ("rmsProp", settings => settings.Optimizer = TrainingOptimizer.RmsProp, [3e-4, 1e-3, 3e-3]),
+        ("lion", settings => settings.Optimizer = TrainingOptimizer.Lion, [3e-4, 1e-3, 3e-3]),
+        ("adamP", settings => settings.Optimizer = TrainingOptimizer.AdamP, [1e-3, 3e-3, 1e-2]),
+        ("sgdP", settings => settings.Optimizer = TrainingOptimizer.SgdP, [0.1, 0.3, 1]),
+        ("dctAdamW", settings => (settings.Optimizer, settings.OptimizerRank, settings.ErrorFeedback) = (TrainingOptimizer.DctAdamW, 18, ErrorFeedback.Int8), [3e-3, 1e-2, 3e-2]),
+        ("gaLore", settings => (settings.Optimizer, settings.OptimizerRank) = (TrainingOptimizer.GaLore, 16), [1e-2, 3e-2, 0.1]),
     ];
 
     public static void Run(string[] arguments)

@@ -46,7 +46,7 @@ internal static class RecipeCorpus
         ["a quality gate in percent above one hundred"] = Head + Steps + "evaluate: { data: t.txt, metric: loss, maxRegression: 250%, sequenceLength: 64 }\n",
         ["calibration with all samples"] = Head + "calibrate: { data: c.txt, samples: 0, sequenceLength: 2 }\nsteps:\n  - match: lm_head\n    gptq: { bits: 3, groupSize: 32 }\n",
         ["training by epochs"] = Learning + "train: { data: t.jsonl, validation: v.jsonl, epochs: 1.5, patience: 3, warmUp: 3% }\nsteps:\n  - match: lm_head\n    corda: { rank: 8, use: adapter }\n",
-        ["training by steps with every kind of setting"] = Learning + "train: { data: t.txt, format: text, packing: false, steps: 200, optimizer: dctAdamW, optimizerRank: 16, schedule: wsd, decay: 10, learningRate: 1e-3, clip: 0 }\nsteps:\n  - match: lm_head\n    corda: { rank: 8, use: adapter }\n",
+        ["training by steps with every kind of setting"] = Learning + "train: { data: t.txt, format: text, packing: false, steps: 200, optimizer: dctAdamW, optimizerRank: 16, optimizerGap: 5, errorFeedback: int8, schedule: wsd, decay: 10, learningRate: 1e-3, clip: 0 }\nsteps:\n  - match: lm_head\n    corda: { rank: 8, use: adapter }\n",
         ["an analysis without settings"] = Head + Steps + "analyze:\n  intruderDimensions:\n",
         ["analyses with every kind of setting"] = Head + Steps + "analyze:\n  intruderDimensions: { base: before.safetensors, layers: \"**.q_proj\", topK: 5, threshold: 0.7, side: right, window: 2, remain: 75% }\n"
             + "  talkingHeads: { query: \"**.q_proj\", key: \"**.k_proj\", value: \"**.k_proj\", output: \"**.q_proj\", norm: \"**.q_proj\", heads: 8, zThreshold: 3, top: 10, edit: \"0.1.2 = 0.5, 1.0.0\" }\n",
@@ -89,6 +89,7 @@ internal static class RecipeCorpus
         ["a decay without its schedule"] = (Training("{ data: t.txt, decay: 20 }"), DiagnosticIds.ContradictorySettings, SeenBy.CompilerOnly),
         ["8-bit state of an optimizer that has none"] = (Training("{ data: t.txt, optimizer: lion, eightBitState: true }"), DiagnosticIds.ContradictorySettings, SeenBy.CompilerOnly),
         ["a rank for an optimizer that keeps all directions"] = (Training("{ data: t.txt, optimizerRank: 8 }"), DiagnosticIds.ContradictorySettings, SeenBy.CompilerOnly),
+        ["error feedback for an optimizer that loses nothing"] = (Training("{ data: t.txt, optimizer: gaLore, errorFeedback: full }"), DiagnosticIds.ContradictorySettings, SeenBy.CompilerOnly),
         ["patience without held-out data"] = (Training("{ data: t.txt, patience: 2 }"), DiagnosticIds.MissingSetting, SeenBy.CompilerOnly),
         ["training data outside the project"] = (Training("{ data: ../t.txt }"), DiagnosticIds.PathOutsideProject, SeenBy.CompilerOnly),
         ["held-out data outside the project"] = (Training("{ data: t.txt, validation: /t.txt }"), DiagnosticIds.PathOutsideProject, SeenBy.CompilerOnly),

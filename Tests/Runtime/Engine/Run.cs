@@ -20,7 +20,7 @@ internal sealed class Run(TwoLayersProject project, string output, string cache,
     /// <summary>A server behind the cache.</summary>
     public CacheServer? Server { get; init; }
 
-    public RunResult Execute(IModelPipeline pipeline, string code = "1", int cores = 2, CancellationToken cancellation = default) =>
+    public RunResult Execute(IModelPipeline pipeline, string code = "1", int cores = 2, string device = "cpu", CancellationToken cancellation = default) =>
         new PipelineRunner(
             new RunOptions
             {
@@ -30,6 +30,7 @@ internal sealed class Run(TwoLayersProject project, string output, string cache,
                 CacheServer = Server,
                 CodeFingerprint = code,
                 Cores = cores,
+                Device = device,
                 LockedMode = locked,
                 UpdateLock = updateLock,
             },

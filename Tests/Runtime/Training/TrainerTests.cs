@@ -1,4 +1,5 @@
 using PipelineDsl.Diagnostics;
+using PipelineDsl.Runtime.Optimization;
 using PipelineDsl.Runtime.Tests.Formats;
 using PipelineDsl.Runtime.Training;
 using TorchSharp;
@@ -109,6 +110,7 @@ public sealed class TrainerTests
         settings.Optimizer = optimizer;
         settings.LearningRate = 0.02;
         settings.OptimizerRank = 2;
+        settings.ErrorFeedback = ErrorFeedback.Int8;
         settings.Epochs = 1;
         using var undisturbed = new TinyLanguage();
         var expected = Run(settings, undisturbed.Work());
@@ -233,6 +235,17 @@ public sealed class TrainerTests
         using var matrix = ones(3, 1, requires_grad: true);
         var groups = UpdateRules.Groups(new("t") { WeightDecay = 0.1 }, [new("v", vector), new("m", matrix)]);
         groups.Select(group => group.Rule.WeightDecay).ShouldBe([0, 0.1]);
+    }
+
+    [Fact]
+    public void Directions_of_an_optimizer_are_chosen_as_the_recipe_says_or_as_it_does_itself()
+    {
+        var usual = UpdateRules.Rule(new("t") { Optimizer = TrainingOptimizer.DctAdamW }).ShouldBeOfType<DctAdamW>();
+        (usual.Rank, usual.Gap, usual.ErrorFeedback).ShouldBe((64, 1, ErrorFeedback.None));
+        var told = UpdateRules.Rule(new("t") { Optimizer = TrainingOptimizer.DctAdamW, OptimizerRank = 8, OptimizerGap = 5, ErrorFeedback = ErrorFeedback.Int8 }).ShouldBeOfType<DctAdamW>();
+        (told.Rank, told.Gap, told.ErrorFeedback).ShouldBe((8, 5, ErrorFeedback.Int8));
+        UpdateRules.Rule(new("t") { Optimizer = TrainingOptimizer.GaLore }).ShouldBeOfType<GaLore>().Gap.ShouldBe(200);
+        UpdateRules.Rule(new("t") { Optimizer = TrainingOptimizer.GaLore, OptimizerGap = 7 }).ShouldBeOfType<GaLore>().Gap.ShouldBe(7);
     }
 
     [Fact]
