@@ -41,14 +41,14 @@ public sealed class InitTests : IDisposable
             Tensors.Of("model.layers.0.up.weight", "F32", [4, 32], new float[128]),
             Tensors.Of("model.layers.1.up.weight", "F32", [4, 32], new float[128])));
         using var store = WeightStore.Open(weights);
-        var recipe = FirstRecipe.For("first", "Demo.Mlp", "weights/model.safetensors", Enum.Parse<Goal>(goal), store) with { TrainingData = "data/a b.txt", HeldOutData = "data/test.txt" };
+        var recipe = FirstRecipe.For("first", "Demo.Mlp", "weights/model.safetensors", Enum.Parse<Goal>(goal), store) with { TrainingData = "data/a b.txt", HeldOutData = "data/test.txt", ReadsText = true };
 
         string text = recipe.ToString();
         text.ShouldStartWith("# yaml-language-server: $schema=https://");
         text.ShouldNotContain('\r');
         var parsed = RecipeParser.Parse(text, "first.recipe.yaml");
         parsed.Diagnostics.ShouldBeEmpty(text);
-        text.ShouldContain(goal == "FineTune" ? "lora: { rank: 4, alpha: 8 }" : "groupSize: 32");
+        text.ShouldContain(goal == "FineTune" ? "lora: { rank: 2, alpha: 4 }" : "groupSize: 32");
         text.ShouldContain(goal == "FineTune" ? "match: \"model.layers.**\"" : "match: \"**\"");
     }
 
@@ -89,11 +89,14 @@ public sealed class InitTests : IDisposable
             folder.Write(path, "");
         }
 
+        folder.Write("data/digits.safetensors", Tensors.File(null, Tensors.Of("input", "F32", [1, 2], 1f, 2f), Tensors.Of("target", "I64", [1], 1L)));
+        folder.Write("data/test.safetensors", Tensors.File(null, Tensors.Of("target", "I64", [1], 1L), Tensors.Of("input", "F32", [1, 2], 1f, 2f)));
+
         var contents = ProjectContents.Of(folder["App.csproj"]);
         contents.Weights.ShouldBe(["shards", "weights/model.safetensors"]);
         contents.Pickles.ShouldBe(["old/pytorch_model.bin"]);
-        contents.TrainingData.ShouldBe(["data/train.jsonl", "data/stories.txt"]);
-        contents.HeldOutData.ShouldBe(["data/test.txt"]);
+        contents.TrainingData.ShouldBe(["data/train.jsonl", "data/stories.txt", "data/digits.safetensors"]);
+        contents.HeldOutData.ShouldBe(["data/test.txt", "data/test.safetensors"]);
         contents.HasTokenizer("weights/model.safetensors").ShouldBeTrue();
         contents.HasTokenizer("shards").ShouldBeFalse();
     }
