@@ -62,7 +62,7 @@ internal sealed class Terminal(TextWriter output, TextWriter error, IAnsiConsole
         }
         else
         {
-            rich.MarkupLine(new Cell(text, style).Markup);
+            rich.Write(new UnbrokenLine(text, Style.Parse(style)));
         }
     }
 
@@ -114,7 +114,7 @@ internal sealed class Terminal(TextWriter output, TextWriter error, IAnsiConsole
         }
         else
         {
-            richError.WriteLine(line, Style.Parse(severity == Severity.Error ? "red" : severity == Severity.Warning ? "yellow" : "default"));
+            richError.Write(new UnbrokenLine(line, Style.Parse(severity == Severity.Error ? "red" : severity == Severity.Warning ? "yellow" : "default")));
         }
     }
 
