@@ -1,4 +1,4 @@
-// Packs the product into artifacts/packages, under a version that is unique to its content:  dotnet run build/pack.cs
+// Packs the product and its command line into artifacts/packages, under a version that is unique to their content:  dotnet run build/pack.cs
 
 using System.Diagnostics;
 using System.Security.Cryptography;
@@ -8,14 +8,19 @@ string repository = Path.GetDirectoryName((string)AppContext.GetData("EntryPoint
 string[] productFolders = ["Dsl", "Generators", "Tasks", "Runtime", "build"];
 string packages = Path.Combine(repository, "artifacts", "packages");
 string version = $"0.1.0-dev.{ContentHash()}";
-string package = Path.Combine(packages, $"PipelineDsl.{version}.nupkg");
+(string Id, string Project)[] products = [("PipelineDsl", "build/PipelineDsl.Package.csproj"), ("PipelineDsl.Tool", "Runtime/Cli/PipelineDsl.Cli.csproj")];
 
-if (!File.Exists(package))
+foreach (var (id, project) in products)
 {
-    // In CI the lock files rule; the version is a property of the package alone, so that it does not enter them.
+    if (File.Exists(Path.Combine(packages, $"{id}.{version}.nupkg")))
+    {
+        continue;
+    }
+
+    // In CI the lock files rule; the version is a property of the packages alone, so that it does not enter them.
     using var pack = Process.Start(new ProcessStartInfo("dotnet",
     [
-        "pack", Path.Combine(repository, "build", "PipelineDsl.Package.csproj"), "--configuration", "Release",
+        "pack", Path.Combine(repository, project), "--configuration", "Release",
         "--output", packages, $"-p:PipelineDslPackageVersion={version}", "--verbosity", "quiet", "-nodeReuse:false",
     ])
     { WorkingDirectory = repository })!;

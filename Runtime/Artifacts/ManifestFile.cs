@@ -31,7 +31,8 @@ public static class ManifestFile
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
-            throw new PipelineException(DiagnosticIds.ArtifactRefused, $"there is no artifact in '{folder}' ({failure.Message}); build the project, or pass the folder that holds '{ArtifactFiles.Manifest}'", path, failure);
+            string reason = failure is FileNotFoundException or DirectoryNotFoundException ? "" : $" ({failure.Message})";
+            throw new PipelineException(DiagnosticIds.ArtifactRefused, $"there is no artifact in '{folder}'{reason}; build the project, or pass the folder that holds '{ArtifactFiles.Manifest}'", path, failure);
         }
         catch (JsonException failure)
         {

@@ -18,6 +18,11 @@ internal sealed class Terminal(TextWriter output, TextWriter error, IAnsiConsole
 {
     private const int PlainWidth = 120;
 
+    /// <summary>What stands beside the words of a build's bars: spinner, bar, time and the space between.</summary>
+    private const int BesideWords = 2 + BarWidth + 9 + 3;
+    private const int BarWidth = 20;
+    private const int FewestWords = 20;
+
     private static readonly JsonSerializerOptions Options = new(JsonLayout.Options)
     {
         NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
@@ -57,7 +62,7 @@ internal sealed class Terminal(TextWriter output, TextWriter error, IAnsiConsole
         }
         else
         {
-            rich.MarkupLine(new Cell(text, style).Markup);
+            rich.Write(new UnbrokenLine(text, Style.Parse(style)));
         }
     }
 
@@ -109,7 +114,7 @@ internal sealed class Terminal(TextWriter output, TextWriter error, IAnsiConsole
         }
         else
         {
-            richError.WriteLine(line, Style.Parse(severity == Severity.Error ? "red" : severity == Severity.Warning ? "yellow" : "default"));
+            richError.Write(new UnbrokenLine(line, Style.Parse(severity == Severity.Error ? "red" : severity == Severity.Warning ? "yellow" : "default")));
         }
     }
 
@@ -154,9 +159,10 @@ internal sealed class Terminal(TextWriter output, TextWriter error, IAnsiConsole
         }
 
         return await richError.Progress().AutoClear(true)
-            .Columns(new SpinnerColumn(), new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new ElapsedTimeColumn())
+            .Columns(new SpinnerColumn(), new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn { Width = BarWidth }, new ElapsedTimeColumn())
             .StartAsync(async context =>
             {
+                int width = Math.Max(FewestWords, richError.Profile.Width - BesideWords);
                 var bars = new Dictionary<string, ProgressTask>(StringComparer.Ordinal);
                 var whole = context.AddTask(what.EscapeMarkup());
                 whole.IsIndeterminate = true;
@@ -167,7 +173,7 @@ internal sealed class Terminal(TextWriter output, TextWriter error, IAnsiConsole
                         bars[step.Recipe] = bar = context.AddTask(step.Recipe.EscapeMarkup());
                     }
 
-                    bar.Description = $"{step.Recipe}: {step.Text}".EscapeMarkup();
+                    bar.Description = Cut($"{step.Recipe}: {step.Text}", width).EscapeMarkup();
                     bar.IsIndeterminate = step.Total is null or 0;
                     bar.MaxValue = Math.Max(1, step.Total ?? 1);
                     bar.Value = step.Done ?? 0;
@@ -179,6 +185,9 @@ internal sealed class Terminal(TextWriter output, TextWriter error, IAnsiConsole
     public T Choose<T>(string question, IReadOnlyList<T> choices, Func<T, string> name)
         where T : notnull =>
         rich!.Prompt(new SelectionPrompt<T> { Title = question.EscapeMarkup(), Converter = choice => name(choice).EscapeMarkup() }.AddChoices(choices));
+
+    /// <summary>A line that broke would break the bars beside it.</summary>
+    private static string Cut(string text, int width) => text.Length <= width ? text : text[..(width - 1)] + "…";
 
     private static IAnsiConsole Plain(TextWriter writer)
     {

@@ -12,7 +12,7 @@ namespace PipelineDsl.Runtime.Engine;
 /// <summary>Writes what was trained as an adapter that other programs and other applications put beside the same base.</summary>
 internal sealed class AdapterPhase(PreparedRun run, IRunObserver observer)
 {
-    /// <summary>What float32 factors of a change may differ by and still be it.</summary>
+    /// <summary>What float32 factors of a change may differ by and still be it. Of a change that is small beside the weight, the merged weight's own rounding is a larger part.</summary>
     private const double Rounding = 1e-5;
 
     /// <summary>Writes the adapter's folder.</summary>
@@ -33,7 +33,7 @@ internal sealed class AdapterPhase(PreparedRun run, IRunObserver observer)
         });
         string folder = Path.Combine(artifact, ArtifactFiles.Adapter);
         var written = AdapterExport.Write(folder, layers, new() { Model = run.Recipe.Model, Modules = modules.Keys });
-        var approximated = new SortedDictionary<string, double>(written.Where(layer => layer.RelativeError > Rounding).ToDictionary(layer => layer.Path, layer => layer.RelativeError), StringComparer.Ordinal);
+        var approximated = new SortedDictionary<string, double>(written.Where(layer => !layer.IsExact && layer.RelativeError > Rounding).ToDictionary(layer => layer.Path, layer => layer.RelativeError), StringComparer.Ordinal);
         using var adapter = PeftFolder.Read(folder);
         string type = adapter.Config.Type.ToString().ToUpperInvariant();
         if (approximated.Count > 0)

@@ -29,12 +29,7 @@ internal sealed class ChannelPhase(TalkingHeads settings, PlacedAnalysis place, 
         using var scope = NewDisposeScope();
         var layers = Layers();
         string key = Key(weights, layers);
-        string file;
-        using (store.Claim(key, cancellation))
-        {
-            file = store.Find(key) ?? store.Put(key, path => System.IO.File.WriteAllText(path, JsonSerializer.Serialize(Score(weights, layers))));
-        }
-
+        string file = store.FindOrMake(key, () => store.Put(key, path => System.IO.File.WriteAllText(path, JsonSerializer.Serialize(Score(weights, layers)))), cancellation);
         var found = JsonSerializer.Deserialize<Scored>(System.IO.File.ReadAllText(file))!;
         var edits = settings.EditedComponents.GroupBy(edit => edit.Layer).SelectMany(edit => Edit(weights, layers, edit.Key, [.. edit], key)).ToList();
         return (found.Record with { Edits = edits }, found.Table);

@@ -14,14 +14,20 @@ internal static class Claim
     /// <returns>The claim, until it is disposed.</returns>
     /// <exception cref="IOException">The file cannot be opened for another reason than that others have it.</exception>
     /// <exception cref="UnauthorizedAccessException">The folder's rights do not allow it.</exception>
-    public static IDisposable Take(string file, Action? waiting = null, CancellationToken cancellation = default)
+    public static IDisposable Take(string file, Action? waiting = null, CancellationToken cancellation = default) => Wait(file, () => TryTake(file), waiting, cancellation);
+
+    /// <summary>Takes a part of a claim: others may take parts as well, but nobody the whole.</summary>
+    /// <inheritdoc cref="Take"/>
+    public static IDisposable Share(string file, Action? waiting = null, CancellationToken cancellation = default) => Wait(file, () => TryOpen(file, FileAccess.Read, FileShare.Read, FileOptions.None), waiting, cancellation);
+
+    private static FileStream Wait(string file, Func<FileStream?> take, Action? waiting, CancellationToken cancellation)
     {
         Directory.CreateDirectory(Path.GetDirectoryName(file)!);
         long started = Environment.TickCount64;
         bool told = false;
         while (true)
         {
-            if (TryTake(file) is { } claim)
+            if (take() is { } claim)
             {
                 return claim;
             }
@@ -40,11 +46,13 @@ internal static class Claim
     /// <summary>Takes a claim that nobody has; null when somebody does.</summary>
     /// <param name="file">The file that stands for it.</param>
     /// <param name="options">What becomes of the file.</param>
-    public static FileStream? TryTake(string file, FileOptions options = FileOptions.None)
+    public static FileStream? TryTake(string file, FileOptions options = FileOptions.None) => TryOpen(file, FileAccess.ReadWrite, FileShare.None, options);
+
+    private static FileStream? TryOpen(string file, FileAccess access, FileShare share, FileOptions options)
     {
         try
         {
-            return new(file, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1, options);
+            return new(file, FileMode.OpenOrCreate, access, share, 1, options);
         }
         catch (IOException failure) when (IsTaken(failure))
         {

@@ -71,12 +71,47 @@ internal sealed class ContentStore(string folder, ContentStore? beneath = null, 
         }
     }
 
+    /// <summary>Keeps everybody from clearing the folder until it is disposed: a run comes back to what it found or stored, however long ago.</summary>
+    /// <param name="waiting">Called once when somebody clears it, and that takes longer than a moment.</param>
+    /// <param name="cancellation">Ends the wait.</param>
+    /// <returns>Null where the folder cannot be written to: a run that finds everything there needs no more, and any other says what is wrong when it writes.</returns>
+    public IDisposable? Use(Action waiting, CancellationToken cancellation)
+    {
+        try
+        {
+            return Engine.Claim.Share(UseFile(folder), waiting, cancellation);
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>The file whose claim runs share, and whoever clears a store's folder has alone.</summary>
+    public static string UseFile(string folder) => Path.Combine(folder, "use.claim");
+
     /// <summary>The right to compute what a key names: processes that share the folder compute it one after the other, so the second finds it.</summary>
     /// <param name="key">The key; look for it again once the claim is there. No other claim may be taken while this one is held.</param>
     /// <param name="cancellation">Ends the wait for another process.</param>
     /// <exception cref="PipelineException">PDSL3012: the folder cannot be written to.</exception>
     public IDisposable Claim(string key, CancellationToken cancellation) =>
         IsReadOnly ? throw new NotCachedException() : Writing(() => Engine.Claim.Take(Path.Combine(folder, "claims", key[..ClaimDigits]), cancellation: cancellation));
+
+    /// <summary>The file of a key. When it is not there it is computed, by one process of all that share the folder.</summary>
+    /// <param name="key">The key.</param>
+    /// <param name="make">Computes the file and puts it there under the key; returns where it lies.</param>
+    /// <param name="cancellation">Ends the wait for another process.</param>
+    /// <exception cref="PipelineException">PDSL3012: the folder cannot be written to.</exception>
+    public string FindOrMake(string key, Func<string> make, CancellationToken cancellation)
+    {
+        if (Find(key) is { } found)
+        {
+            return found;
+        }
+
+        using var claim = Claim(key, cancellation);
+        return Find(key) ?? make();
+    }
 
     /// <summary>The number of a key; computed and stored when it is not there.</summary>
     public double Number(string key, Func<double> compute) => Numbers(key, () => [compute()])[0];

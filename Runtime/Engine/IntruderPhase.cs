@@ -77,13 +77,7 @@ internal sealed class IntruderPhase(IntruderDimensions settings, PlacedAnalysis 
     private string Compared(WeightStore before, AnalyzedWeights weights, string path, CancellationToken cancellation)
     {
         string key = Key("intruders", before, weights, path).ToString();
-        if (store.Find(key) is { } known)
-        {
-            return known;
-        }
-
-        using var claim = store.Claim(key, cancellation);
-        return store.Find(key) ?? Compare(before, weights, path, key);
+        return store.FindOrMake(key, () => Compare(before, weights, path, key), cancellation);
     }
 
     private string Compare(WeightStore before, AnalyzedWeights weights, string path, string key)

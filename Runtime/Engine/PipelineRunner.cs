@@ -25,6 +25,7 @@ public sealed class PipelineRunner(RunOptions options, IRunObserver observer)
         var recipe = pipeline.Recipe;
         var clock = new PhaseClock();
         using var gate = FinalizerGate.Close();
+        using var use = store.Use(() => observer.Progress($"{recipe.Name}: waiting until the cache is cleared"), cancellation);
         observer.Progress($"{recipe.Name}: planning");
         using var run = new Planner(options, observer).Prepare(pipeline);
         var planLock = new PlanLock(options, observer);

@@ -40,6 +40,25 @@ internal sealed class StoreInventory(string folder)
         return Convert.ToHexStringLower(SHA256.HashDataAsync(stream, cancellation).AsTask().GetAwaiter().GetResult()) == entry.Digest;
     }
 
+    /// <summary>Deletes the entries that were written until a moment.</summary>
+    /// <returns>How many they were, and the bytes of content that are free now; null, and nothing is deleted, when a run uses the folder.</returns>
+    public (int Entries, long Bytes)? Clear(DateTime until)
+    {
+        if (!Directory.Exists(folder))
+        {
+            return (0, 0);
+        }
+
+        using var alone = Claim.TryTake(ContentStore.UseFile(folder));
+        if (alone is null)
+        {
+            return null;
+        }
+
+        StoreEntry[] old = [.. Entries().Where(entry => entry.Written <= until)];
+        return (old.Length, Delete(old));
+    }
+
     /// <summary>Deletes entries, the content that nothing else names, and what killed builds left half done.</summary>
     /// <param name="entries">The entries.</param>
     /// <returns>The bytes of content that are free now.</returns>

@@ -51,11 +51,7 @@ internal sealed class TrainingPhase(IModelPipeline pipeline, PreparedRun run, Co
         var reader = new TrainingDataReader(request.Settings, run.Paths.GetValueOrDefault(RecipeFiles.Tokenizer), observer.Report);
         string key = Key(solved.Layers.Values, request);
         string checkpoint = Path.Combine(options.CacheDirectory, "training", key + ".safetensors");
-        if (store.Find(key) is not { } file)
-        {
-            using var claim = store.Claim(key, cancellation);
-            file = store.Find(key) ?? TrainAll(solved, layers, request, reader, key, checkpoint, cancellation);
-        }
+        string file = store.FindOrMake(key, () => TrainAll(solved, layers, request, reader, key, checkpoint, cancellation), cancellation);
 
         // A build that was killed between the result and this line leaves its checkpoint to the next one.
         if (File.Exists(checkpoint))

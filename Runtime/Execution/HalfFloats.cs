@@ -13,12 +13,7 @@ internal static unsafe class HalfFloats
 
     /// <summary>Rounds half to even.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<ushort> Round(Vector512<float> values)
-    {
-        var bits = values.AsUInt32();
-        var odd = Vector512.ShiftRightLogical(bits, 16) & Vector512.Create(1u);
-        return Avx512F.ConvertToVector256UInt16(Vector512.ShiftRightLogical(bits + Vector512.Create(0x7FFFu) + odd, 16));
-    }
+    public static Vector256<ushort> Round(Vector512<float> values) => Avx512F.ConvertToVector256UInt16(Vector512.ShiftRightLogical(Rounded(values), 16));
 
     /// <summary>Widens values; the count is a multiple of 16.</summary>
     public static void Widen(ushort* source, float* target, long count)
@@ -69,6 +64,7 @@ internal static unsafe class HalfFloats
         int steps = w.GroupSteps, subs = ChunkSteps / steps, groupChunks = w.GroupChunks;
         var nibbles = Vector512.Create(0x000F000F);
         var upper = Vector512.Create(0x00100000);
+        var upperHalves = (Vector512<ushort>.Indices * 2) + Vector512<ushort>.One;
         for (long row = first; row < last; row++)
         {
             var levels = Vector512.Load(w.Tables + (row * w.TableStride));
@@ -83,8 +79,7 @@ internal static unsafe class HalfFloats
                     if (i % groupChunks == 0)
                     {
                         int group = i / groupChunks;
-                        var values = Values(levels, scales, offsets, group);
-                        pair = Vector512.Create(values, values);
+                        pair = Values(levels, scales, offsets, group, group, upperHalves);
                     }
 
                     // Both halves of the table are the same, so what the fifth bit of an index is does not matter.
@@ -101,7 +96,7 @@ internal static unsafe class HalfFloats
                 for (int sub = 0; sub < subs / 2; sub++)
                 {
                     int group = (i * subs) + sub;
-                    pair = Vector512.Create(Values(levels, scales, offsets, group), Values(levels, scales, offsets, group + (subs / 2)));
+                    pair = Values(levels, scales, offsets, group, group + (subs / 2), upperHalves);
                     for (int step = 0; step < steps; step++, target += 2 * Lanes)
                     {
                         Avx512BW.PermuteVar32x16(pair, ((held & nibbles) | upper).AsUInt16()).Store(target);
@@ -112,8 +107,20 @@ internal static unsafe class HalfFloats
         }
     }
 
-    /// <summary>The 16 values of a group.</summary>
+    /// <summary>The 16 values of a group, then those of another.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<ushort> Values(Vector512<float> levels, float* scales, float* offsets, int group) =>
-        Round(Vector512.FusedMultiplyAdd(levels, Vector512.Create(scales[group]), offsets is null ? default : Vector512.Create(offsets[group])));
+    private static Vector512<ushort> Values(Vector512<float> levels, float* scales, float* offsets, int first, int second, Vector512<ushort> upperHalves) =>
+        Avx512BW.PermuteVar32x16x2(Rounded(Value(levels, scales, offsets, first)).AsUInt16(), upperHalves, Rounded(Value(levels, scales, offsets, second)).AsUInt16());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Value(Vector512<float> levels, float* scales, float* offsets, int group) =>
+        Vector512.FusedMultiplyAdd(levels, Vector512.Create(scales[group]), offsets is null ? default : Vector512.Create(offsets[group]));
+
+    /// <summary>The bits of values whose upper halves are the bfloat16 nearest to them.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<uint> Rounded(Vector512<float> values)
+    {
+        var bits = values.AsUInt32();
+        return bits + Vector512.Create(0x7FFFu) + (Vector512.ShiftRightLogical(bits, 16) & Vector512.Create(1u));
+    }
 }

@@ -29,6 +29,14 @@ internal static class Command
         return Finish(start);
     }
 
+    /// <summary>Runs an installed tool, whose builds leave no process behind.</summary>
+    public static CommandResult RunTool(string path, string folder, params IEnumerable<string> arguments) =>
+        Finish(new ProcessStartInfo(path, arguments)
+        {
+            WorkingDirectory = folder,
+            Environment = { [LibStdCppShim.Variable] = null, ["MSBUILDDISABLENODEREUSE"] = "1", ["UseSharedCompilation"] = "false" },
+        });
+
     private static CommandResult Finish(ProcessStartInfo start)
     {
         start.RedirectStandardOutput = true;

@@ -3,7 +3,7 @@ using System.Xml.Linq;
 
 namespace PipelineDsl.Build.Tests;
 
-/// <summary>The freshly packed package; packed once a run, under a version that is unique to its content.</summary>
+/// <summary>The freshly packed packages; packed once a run, under a version that is unique to their content.</summary>
 public sealed class Product
 {
     public Product()
@@ -21,4 +21,6 @@ public sealed class Product
     public string Version { get; }
 
     public string Package => Path.Combine(Packages, $"PipelineDsl.{Version}.nupkg");
+
+    public string ToolPackage => Path.Combine(Packages, $"PipelineDsl.Tool.{Version}.nupkg");
 }

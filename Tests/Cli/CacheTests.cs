@@ -103,6 +103,21 @@ public sealed class CacheTests : IDisposable
         Directory.GetFiles(folder["cache/cas"], "*", SearchOption.AllDirectories).ShouldBe([fresh]);
     }
 
+    [Fact]
+    public void A_cache_that_a_build_uses_is_not_cleared()
+    {
+        Fill();
+        using (Store().Use(() => { }, default))
+        using (Store().Use(() => { }, default))
+        {
+            Cli.Fail("PDSL2006", "cache", "clear", "--cache", folder["cache"]).ShouldContain("a build is using the cache");
+            Cli.Fail("PDSL2006", "cache", "clear", "--older-than", "0d", "--cache", folder["cache"]);
+            Run("verify").Lines[0].ShouldStartWith("4 entries, ");
+        }
+
+        Run("clear").Lines[0].ShouldStartWith("4 entries deleted, ");
+    }
+
     [Theory]
     [InlineData("30")]
     [InlineData("d")]
@@ -127,8 +142,6 @@ public sealed class CacheTests : IDisposable
     }
 
     private static string Key(int number) => new ContentKey("test").Add("number", number).ToString();
-
-
 
     private CliResult Run(string command, params string[] more) => Cli.Succeed(["cache", command, "--cache", folder["cache"], .. more]);
 

@@ -54,6 +54,15 @@ public sealed class PlanTests : IDisposable
     }
 
     [Fact]
+    public void Recipes_that_measure_nothing_are_told_how_to()
+    {
+        string project = Project("EvaluateModels", "PipelineDslEvaluationFile", """{ "schema": 1, "recipes": [] }""");
+
+        Cli.Fail("PDSL2006", "eval", project).ShouldContain("add a line such as 'evaluate:");
+        Cli.Fail("PDSL2006", "eval", project, "--json");
+    }
+
+    [Fact]
     public void A_project_without_recipes_is_told_how_to_begin() =>
         Cli.Fail("PDSL2006", "plan", folder.Write("App.proj", """<Project><Target Name="Restore" /><Target Name="PlanModels" /></Project>""")).ShouldContain("pipeline init");
 

@@ -48,6 +48,14 @@ public sealed class ReportTests : IDisposable
     }
 
     [Fact]
+    public void On_a_terminal_a_mistake_is_one_line_however_long()
+    {
+        string place = folder[string.Concat(Enumerable.Repeat("a folder with many words/", 10))];
+
+        Cli.RunOnTerminal("report", place).Errors.ShouldContain($"{place}(1,1,1,1): error PDSL2006: there is no project in '{place}'; name a project file or its folder");
+    }
+
+    [Fact]
     public void What_cannot_be_told_says_what_to_do()
     {
         Cli.Fail("PDSL2006", "report", folder.Path).ShouldContain("there is no project in");

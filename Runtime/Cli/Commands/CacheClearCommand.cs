@@ -1,4 +1,5 @@
 using System.ComponentModel;
+using PipelineDsl.Diagnostics;
 using PipelineDsl.Runtime.Report;
 using Spectre.Console;
 using Spectre.Console.Cli;
@@ -11,17 +12,16 @@ internal sealed class CacheClearCommand(Terminal terminal) : Command<CacheClearC
     /// <inheritdoc/>
     public override int Execute(CommandContext context, Settings settings, CancellationToken cancellationToken)
     {
-        var inventory = settings.Inventory;
-        var before = DateTime.UtcNow - Age.Parse(settings.OlderThan ?? "0d")!.Value;
-        var entries = inventory.Entries().Where(entry => settings.OlderThan is null || entry.Written <= before).ToList();
-        long freed = inventory.Delete(entries);
+        var until = settings.OlderThan is null ? DateTime.MaxValue : DateTime.UtcNow - Age.Parse(settings.OlderThan)!.Value;
+        var (deleted, freed) = settings.Inventory.Clear(until)
+            ?? throw new PipelineException(DiagnosticIds.CommandNotPossible, $"a build is using the cache '{settings.Folder}', and may need any entry until its end; clear it when that build is done", settings.Folder);
         if (settings.Json)
         {
-            terminal.Json(new { Schema = 1, settings.Folder, Deleted = entries.Count, FreedBytes = freed });
+            terminal.Json(new { Schema = 1, settings.Folder, Deleted = deleted, FreedBytes = freed });
         }
         else
         {
-            terminal.Line($"{CacheInfoCommand.Counted(entries.Count)} deleted, {Figures.Bytes(freed)} free");
+            terminal.Line($"{CacheInfoCommand.Counted(deleted)} deleted, {Figures.Bytes(freed)} free");
         }
 
         return ExitCodes.Fine;

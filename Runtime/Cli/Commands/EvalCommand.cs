@@ -14,6 +14,9 @@ internal sealed class EvalCommand(Terminal terminal) : ResultCommand<ProjectSett
     protected override string FileProperty => "PipelineDslEvaluationFile";
 
     /// <inheritdoc/>
+    protected override string NoAnswer => "no recipe of the project says how quality is measured; add a line such as 'evaluate: { data: data/test.txt, metric: perplexity }' to one";
+
+    /// <inheritdoc/>
     protected override void Show(JsonElement result, ProjectSettings settings) => Terminal.Table(
         ["recipe", "metric", ">original", ">compressed", ">change", ">limit", "kept"],
         [.. result.GetProperty("recipes").EnumerateArray().Select(Row)]);

@@ -33,18 +33,18 @@ internal sealed partial class InitCommand(Terminal terminal) : AsyncCommand<Init
             throw new PipelineException(DiagnosticIds.FileFailed, $"'{file}' is there already; give the recipe another --name, or overwrite it with --force", file);
         }
 
-        var classes = await Classes(project, settings.Configuration, cancellationToken);
+        var (classes, usesPackage) = await Classes(project, settings.Configuration, cancellationToken);
         var model = Model(classes, settings.Model, project);
         string weights = settings.Weights is { } named ? contents.Relative(named, "the weights") : Weights(contents, model, project);
         bool readsText = contents.HasTokenizer(weights);
-        string? training = settings.Data is { } data ? contents.Relative(data, "the data") : readsText && contents.TrainingData is [var likeliest, ..] ? likeliest : null;
+        string? training = settings.Data is { } data ? contents.Relative(data, "the data") : contents.TrainingData.FirstOrDefault(file => ProjectContents.IsText(file) == readsText);
         if (goal == Goal.FineTune && training is null)
         {
             throw new PipelineException(DiagnosticIds.CommandNotPossible, "there is nothing to train on; name a text file, a .jsonl file of prompts and answers, or a safetensors file of inputs with --data", project);
         }
 
         using var store = WeightStore.Open(Path.Combine(contents.Folder, weights));
-        var recipe = FirstRecipe.For(name, model.Name, weights, goal, store) with { TrainingData = training, HeldOutData = readsText && contents.HeldOutData is [var heldOut, ..] ? heldOut : null };
+        var recipe = FirstRecipe.For(name, model.Name, weights, goal, store) with { TrainingData = training, HeldOutData = contents.HeldOutData.FirstOrDefault(file => ProjectContents.IsText(file) == readsText), ReadsText = readsText };
         byte[] text = Encoding.UTF8.GetBytes(recipe.ToString());
         AtomicFile.Write(file, stream => stream.Write(text));
         if (settings.Json)
@@ -54,7 +54,10 @@ internal sealed partial class InitCommand(Terminal terminal) : AsyncCommand<Init
         else
         {
             terminal.Line($"{Path.GetRelativePath(Directory.GetCurrentDirectory(), file)}: {model.Name} from {weights}", "green");
-            terminal.Line($"look it over, and build it with '{CommandLine.Name} run'");
+            string where = settings.Target is null ? "" : settings.Target.Contains(' ', StringComparison.Ordinal) ? $" \"{settings.Target}\"" : $" {settings.Target}";
+            terminal.Line(usesPackage
+                ? $"look it over, see what it would do with '{CommandLine.Name} plan{where}', and build it with '{CommandLine.Name} run{where}'"
+                : "look it over, and add the package PipelineDsl to the project before you build it");
         }
 
         return ExitCodes.Fine;
@@ -63,7 +66,7 @@ internal sealed partial class InitCommand(Terminal terminal) : AsyncCommand<Init
     private static Dictionary<string, Goal> Goals { get; } = new(StringComparer.OrdinalIgnoreCase) { ["size"] = Goal.Size, ["speed"] = Goal.Speed, ["finetune"] = Goal.FineTune };
 
     /// <summary>The module classes of the project, compiled first where that is due; no model is built for it.</summary>
-    private async Task<IReadOnlyList<ModelClass>> Classes(string project, string? configuration, CancellationToken cancellation)
+    private async Task<(IReadOnlyList<ModelClass> Classes, bool UsesPackage)> Classes(string project, string? configuration, CancellationToken cancellation)
     {
         string[] arguments = configuration is null ? [] : [$"-p:Configuration={configuration}"];
         var properties = await Properties(project, arguments, cancellation);
@@ -85,14 +88,15 @@ internal sealed partial class InitCommand(Terminal terminal) : AsyncCommand<Init
 
         // Once more: what packages add is there only after they are restored.
         properties = await Properties(project, arguments, cancellation);
-        if (properties["PipelineDslHostPath"].Length == 0)
+        bool usesPackage = properties["PipelineDslHostPath"].Length > 0;
+        if (!usesPackage)
         {
             terminal.Report(new(DiagnosticIds.CommandNotPossible, Severity.Warning, "the project does not refer to the package PipelineDsl, so its build makes nothing of recipes yet; add it with 'dotnet add package PipelineDsl'", SourceSpan.StartOf(project)));
         }
 
         string assembly = Path.Combine(Path.GetDirectoryName(project)!, properties["IntermediateOutputPath"].Replace('\\', '/'), properties["TargetFileName"]);
         return File.Exists(assembly)
-            ? ModelScan.Of(assembly, properties["TargetDir"])
+            ? (ModelScan.Of(assembly, properties["TargetDir"]), usesPackage)
             : throw new PipelineException(DiagnosticIds.CommandNotPossible, $"the build of '{Path.GetFileName(project)}' left no assembly at '{assembly}'; name the project that holds the model", project);
     }
 
@@ -114,7 +118,7 @@ internal sealed partial class InitCommand(Terminal terminal) : AsyncCommand<Init
             {
                 [{ IsCreatable: true } only] => only,
                 [{ } only] => throw new PipelineException(DiagnosticIds.ModelNotCreatable, $"'{only.Name}' cannot be created by the build; it must be neither abstract nor generic nor private, with a constructor that needs no arguments", project),
-                [] => throw new PipelineException(DiagnosticIds.UnknownModel, $"there is no model '{wanted}' in the project{(NearestName.Find(wanted, creatable.Select(type => type.Name)) is { } near ? $"; did you mean '{near}'?" : Known(creatable))}", project),
+                [] => throw new PipelineException(DiagnosticIds.UnknownModel, $"there is no model '{wanted}' in the project{(NearestName.Find(wanted, creatable.SelectMany(type => (string[])[type.Name, type.Name.Split('.')[^1]])) is { } near ? $"; did you mean '{near}'?" : Known(creatable))}", project),
                 _ => throw new PipelineException(DiagnosticIds.UnknownModel, $"'{wanted}' may be {Listed(meant)}; write one of them in full", project),
             };
         }
@@ -166,7 +170,7 @@ internal sealed partial class InitCommand(Terminal terminal) : AsyncCommand<Init
         : asks ? terminal.Choose(question, choices, name)
         : throw new PipelineException(DiagnosticIds.CommandNotPossible, $"{option} must be given, because there is more than one choice: {string.Join(", ", choices.Select(name))}", project);
 
-    private static string Known(ModelClass[] classes) => classes.Length == 0 ? "" : $"; there is {Listed(classes)}";
+    private static string Known(ModelClass[] classes) => classes.Length == 0 ? "" : $"; there {(classes.Length == 1 ? "is" : "are")} {Listed(classes)}";
 
     private static string Listed(IEnumerable<ModelClass> classes) => string.Join(", ", classes.Select(type => $"'{type.Name}'"));
 

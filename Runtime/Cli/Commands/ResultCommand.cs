@@ -10,6 +10,8 @@ namespace PipelineDsl.Cli.Commands;
 internal abstract class ResultCommand<TSettings>(Terminal terminal) : BuildingCommand<TSettings>(terminal)
     where TSettings : ProjectSettings
 {
+    private const string NoRecipe = $"the project has no recipe; write a first one with '{CommandLine.Name} init'";
+
     private readonly string file = Path.Combine(Path.GetTempPath(), $"pipeline-{Guid.NewGuid():N}.json");
 
     /// <summary>The target that asks.</summary>
@@ -17,6 +19,9 @@ internal abstract class ResultCommand<TSettings>(Terminal terminal) : BuildingCo
 
     /// <summary>The property that says where the answer goes.</summary>
     protected abstract string FileProperty { get; }
+
+    /// <summary>What is missing, and what to do, where no recipe has an answer.</summary>
+    protected virtual string NoAnswer => NoRecipe;
 
     /// <inheritdoc/>
     protected sealed override bool IsQuiet => true;
@@ -31,7 +36,7 @@ internal abstract class ResultCommand<TSettings>(Terminal terminal) : BuildingCo
         {
             if (result.Succeeded)
             {
-                throw new PipelineException(DiagnosticIds.CommandNotPossible, $"'{project}' has no recipe; write a first one with '{CommandLine.Name} init'", project);
+                throw new PipelineException(DiagnosticIds.CommandNotPossible, NoRecipe, project);
             }
 
             return;
@@ -40,14 +45,21 @@ internal abstract class ResultCommand<TSettings>(Terminal terminal) : BuildingCo
         try
         {
             string text = File.ReadAllText(file);
+            using var document = JsonDocument.Parse(text);
+            bool hasAnswers = document.RootElement.GetProperty("recipes").GetArrayLength() > 0;
+            if (!hasAnswers && result.Succeeded)
+            {
+                throw new PipelineException(DiagnosticIds.CommandNotPossible, NoAnswer, project);
+            }
+
             if (settings.Json)
             {
                 Terminal.Json(text);
-                return;
             }
-
-            using var document = JsonDocument.Parse(text);
-            Show(document.RootElement, settings);
+            else if (hasAnswers)
+            {
+                Show(document.RootElement, settings);
+            }
         }
         finally
         {

@@ -7,6 +7,10 @@ namespace PipelineDsl.Cli.Projects;
 internal sealed class ProjectContents
 {
     private const string AdapterWeights = "adapter_model.safetensors";
+    private const string Safetensors = ".safetensors";
+
+    /// <summary>The tensors of a file of data.</summary>
+    private static readonly string[] DataTensors = ["input", "target"];
 
     private static readonly string[] HeldOutWords = ["test", "valid", "held", "eval", "dev"];
     private static readonly string[] PickleExtensions = [".bin", ".pt", ".pth", ".ckpt"];
@@ -15,9 +19,11 @@ internal sealed class ProjectContents
     {
         Folder = folder;
         string[] sharded = [.. files.Where(file => Path.GetFileName(file) == WeightStore.IndexFileName).Select(DirectoryOf)];
-        Weights = [.. sharded, .. files.Where(file => HasExtension(file, ".safetensors") && Path.GetFileName(file) != AdapterWeights && !sharded.Contains(DirectoryOf(file)))];
+        string[] tensors = [.. files.Where(file => HasExtension(file, Safetensors) && Path.GetFileName(file) != AdapterWeights && !sharded.Contains(DirectoryOf(file)))];
+        string[] rows = [.. tensors.Where(file => HoldsRows(Path.Combine(folder, file)))];
+        Weights = [.. sharded, .. tensors.Except(rows)];
         Pickles = [.. files.Where(file => PickleExtensions.Any(extension => HasExtension(file, extension)))];
-        string[] data = [.. files.Where(file => HasExtension(file, ".jsonl") || (HasExtension(file, ".txt") && DirectoryOf(file).Length > 0))];
+        string[] data = [.. files.Where(file => HasExtension(file, ".jsonl") || (HasExtension(file, ".txt") && DirectoryOf(file).Length > 0)), .. rows];
         HeldOutData = [.. data.Where(IsHeldOut)];
         TrainingData = [.. data.Where(file => !IsHeldOut(file)).OrderByDescending(file => Path.GetFileName(file).Contains("train", StringComparison.OrdinalIgnoreCase)).ThenByDescending(file => HasExtension(file, ".jsonl"))];
         Tokenizers = [.. files.Where(file => Path.GetFileName(file) == "tokenizer.json").Select(DirectoryOf)];
@@ -40,8 +46,11 @@ internal sealed class ProjectContents
 
     private IReadOnlyList<string> Tokenizers { get; }
 
+    /// <summary>Whether data is text, for models with a tokenizer, and not rows of numbers.</summary>
+    public static bool IsText(string data) => !HasExtension(data, Safetensors);
+
     /// <summary>Whether a tokenizer lies beside weights, so that they read text.</summary>
-    public bool HasTokenizer(string weights) => Tokenizers.Contains(HasExtension(weights, ".safetensors") ? DirectoryOf(weights) : weights);
+    public bool HasTokenizer(string weights) => Tokenizers.Contains(HasExtension(weights, Safetensors) ? DirectoryOf(weights) : weights);
 
     /// <summary>Looks through a project's folder, without what builds leave there.</summary>
     public static ProjectContents Of(string project)
@@ -68,6 +77,20 @@ internal sealed class ProjectContents
 
     private static IEnumerable<string> Files(string folder) => Directory.EnumerateFiles(folder).Concat(
         Directory.EnumerateDirectories(folder).Where(inner => Path.GetFileName(inner) is var name && name is not ("bin" or "obj" or "node_modules") && !name.StartsWith('.')).SelectMany(Files));
+
+    private static bool HoldsRows(string file)
+    {
+        try
+        {
+            using var tensors = SafetensorsFile.Open(file);
+            return tensors.Names.Order(StringComparer.Ordinal).SequenceEqual(DataTensors);
+        }
+        catch (PipelineException)
+        {
+            // Damaged: whoever names it hears why.
+            return false;
+        }
+    }
 
     private static bool IsHeldOut(string file) => HeldOutWords.Any(word => Path.GetFileNameWithoutExtension(file).Contains(word, StringComparison.OrdinalIgnoreCase));
 

@@ -21,6 +21,9 @@ internal sealed record FirstRecipe(string Name, string Model, string Weights, Go
     /// <summary>Data to measure with, relative to the project; null for none.</summary>
     public string? HeldOutData { get; init; }
 
+    /// <summary>Whether data is text and not rows of numbers.</summary>
+    public bool ReadsText { get; init; }
+
     /// <summary>The pattern of the layers: those of the repeated blocks, or all.</summary>
     public required string Pattern { get; init; }
 
@@ -73,11 +76,11 @@ internal sealed record FirstRecipe(string Name, string Model, string Weights, Go
     private IEnumerable<string> Size()
     {
         yield return "# Bits a weight, on average. Less is smaller and worse; '600 KB' or '25%' can be written as well.";
-        yield return "budget: 4 bpw";
+        yield return "budget: 5 bpw";
         if (TrainingData is not null)
         {
-            yield return "# Text that shows which layers matter.";
-            yield return $"calibrate: {{ data: {Quoted(TrainingData)}, samples: 64, sequenceLength: 128 }}";
+            yield return "# What shows which layers matter.";
+            yield return $"calibrate: {{ data: {Quoted(TrainingData)}, samples: 64{(ReadsText ? ", sequenceLength: 128" : "")} }}";
         }
 
         yield return "steps:";
@@ -112,16 +115,24 @@ internal sealed record FirstRecipe(string Name, string Model, string Weights, Go
         yield return "  epochs: 1";
         yield return "  learningRate: 1e-3";
         yield return "  warmUp: 5%";
+        // Less than full rank, of which a product would be larger than the weight.
+        long rank = Math.Clamp(SmallestSide / 2, 1, LargestRank);
         yield return "steps:";
         yield return $"  - match: \"{Pattern}\"";
-        yield return $"    lora: {{ rank: {Math.Min(LargestRank, SmallestSide)}, alpha: {2 * Math.Min(LargestRank, SmallestSide)} }}   # after 'normalFloat: {{ bits: 4 }}' the same is QLoRA";
+        yield return $"    lora: {{ rank: {rank}, alpha: {2 * rank} }}   # after 'normalFloat: {{ bits: 4 }}' the same is QLoRA";
+        foreach (string line in Evaluate())
+        {
+            yield return line;
+        }
     }
 
     private IEnumerable<string> Evaluate()
     {
+        string metric = ReadsText ? "perplexity" : "loss";
+        string other = ReadsText ? "" : "; for classes there is the metric accuracy";
         yield return HeldOutData is null
-            ? "# evaluate: { data: data/test.txt, metric: perplexity, maxRegression: 5% }   # measures the model before and after, and fails the build beyond the limit"
-            : $"evaluate: {{ data: {Quoted(HeldOutData)}, metric: perplexity }}   # 'maxRegression: 5%' fails the build beyond it";
+            ? $"# evaluate: {{ data: {(ReadsText ? "data/test.txt" : "data/test.safetensors")}, metric: {metric}, maxRegression: 5% }}   # measures the model before and after, and fails the build beyond the limit{other}"
+            : $"evaluate: {{ data: {Quoted(HeldOutData)}, metric: {metric} }}   # 'maxRegression: 5%' fails the build beyond it{other}";
     }
 
     private string Grouped() => Array.Find(Groups, group => group <= ShortestRow && ShortestRow % group == 0) is > 0 and var size ? $"groupSize: {size}" : "granularity: channel";

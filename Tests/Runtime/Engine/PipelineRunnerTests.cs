@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Recipes;
 using PipelineDsl.Runtime.Artifacts;
@@ -31,6 +32,22 @@ public sealed class PipelineRunnerTests : IDisposable
         result.Manifest.Quality!.Before.ShouldBe(1);
         run.Diagnostics.ShouldBeEmpty();
         Directory.GetFileSystemEntries(project.In("models")).ShouldBe([run.Artifact]);
+    }
+
+    /// <summary>However long it takes: what it found at its beginning it may come back to at its end.</summary>
+    [Fact]
+    public void A_run_keeps_its_cache_from_being_cleared_until_its_end()
+    {
+        var inventory = new StoreInventory(project.In("cache"));
+        var cleared = new ConcurrentQueue<bool>();
+        var run = project.NewRun();
+        run.Recorded = _ => cleared.Enqueue(inventory.Clear(DateTime.MaxValue) is not null);
+        run.Execute(new TwoLayersPipeline(Balanced()));
+
+        cleared.ShouldNotBeEmpty();
+        cleared.ShouldAllBe(wasCleared => !wasCleared);
+        inventory.Clear(DateTime.MaxValue)!.Value.Entries.ShouldBeGreaterThan(2);
+        inventory.Entries().ShouldBeEmpty();
     }
 
     [Fact]

@@ -20,6 +20,9 @@ internal sealed class Run(TwoLayersProject project, string output, string cache,
     /// <summary>A server behind the cache.</summary>
     public CacheServer? Server { get; init; }
 
+    /// <summary>Called with each journal entry, in the midst of the run.</summary>
+    public Action<string>? Recorded { get; set; }
+
     public RunResult Execute(IModelPipeline pipeline, string code = "1", int cores = 2, string device = "cpu", CancellationToken cancellation = default) =>
         new PipelineRunner(
             new RunOptions
@@ -42,5 +45,9 @@ internal sealed class Run(TwoLayersProject project, string output, string cache,
     {
     }
 
-    public void Record(string entry) => Journal.Enqueue(entry);
+    public void Record(string entry)
+    {
+        Journal.Enqueue(entry);
+        Recorded?.Invoke(entry);
+    }
 }
