@@ -102,6 +102,9 @@ public static class DiagnosticIds
     /// <summary>Something that a command needs and does not find.</summary>
     public const string CommandNotPossible = "PDSL2006";
 
+    /// <summary>A file that holds a recipe and is none to the build.</summary>
+    public const string UnlistedRecipe = "PDSL2007";
+
     // PDSL3xxx: running the pipeline.
 
     /// <summary>The native tensor library cannot be loaded.</summary>

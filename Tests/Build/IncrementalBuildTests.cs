@@ -181,12 +181,16 @@ public sealed class IncrementalBuildTests(Product product) : IDisposable
     {
         if (reason == "no recipe")
         {
-            File.Delete(project.InFolder("tiny.recipe.yaml"));
+            File.Move(project.InFolder("tiny.recipe.yaml"), project.InFolder("tiny-recipe.yaml"));
         }
 
-        project.Build(reason == "switched off" ? ["-p:PipelineDslEnabled=false"] : []);
+        string said = project.Build(reason == "switched off" ? ["-p:PipelineDslEnabled=false"] : []);
         project.Journal.ShouldBeEmpty();
         project.Files(Models).ShouldBeEmpty();
+        if (reason == "no recipe")
+        {
+            said.ShouldContain($"{project.InFolder("tiny-recipe.yaml")}(1,1,1,1): warning PDSL2007: ");
+        }
     }
 
     [Fact]
