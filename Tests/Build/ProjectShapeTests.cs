@@ -34,11 +34,14 @@ public sealed class ProjectShapeTests(Product product)
     }
 
     [Fact]
-    public void Path_with_spaces_and_letters_of_other_alphabets()
+    public void Path_with_spaces_quotes_other_signs_and_letters_of_other_alphabets()
     {
-        using var project = new Project(product, "Mein Projekt @ 模型");
+        using var project = new Project(product, "O'Brien, mein (2.) Projekt @ 模型 & #1");
         project.Build();
         project.Exists(Artifact).ShouldBeTrue();
+        string[] journal = project.Journal;
+        project.Build("--no-restore");
+        project.Journal.ShouldBe(journal);
     }
 
     /// <summary>The second framework is one that every system builds for without a download.</summary>
@@ -68,7 +71,7 @@ public sealed class ProjectShapeTests(Product product)
     {
         using var project = new Project(product);
         string folder = project.InFolder("obj/Debug/net10.0/pipeline-natives/cuda-linux/bin");
-        foreach (string name in new[] { "libc10.so", "c10.dll", "libc10.dylib" })
+        foreach (string name in new[] { "libc10.so", "libtorch_cpu.so", "c10.dll", "torch_cpu.dll", "libc10.dylib", "libtorch_cpu.dylib" })
         {
             project.Write(Path.Combine(folder, name), "no library");
         }
