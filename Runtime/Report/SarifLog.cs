@@ -2,12 +2,13 @@ using System.Reflection;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
 using PipelineDsl.Diagnostics;
 
 namespace PipelineDsl.Runtime.Report;
 
 /// <summary>Writes what a run said in the static analysis results interchange format (SARIF 2.1.0, OASIS), from which services annotate the lines of recipes and models.</summary>
-internal static class SarifLog
+internal static partial class SarifLog
 {
     /// <summary>The name of the file.</summary>
     public const string FileName = "report.sarif";
@@ -73,12 +74,28 @@ internal static class SarifLog
         var rule = new JsonObject { ["id"] = id };
         if (Names.TryGetValue(id, out string? name))
         {
+            // Some services show these, and refuse a rule without them.
+            string[] page = PageOf(id).Split("\n\n", 3);
             rule["name"] = name;
+            rule["shortDescription"] = new JsonObject { ["text"] = page[0][(page[0].IndexOf(':') + 2)..] };
+            rule["fullDescription"] = new JsonObject { ["text"] = page[1] };
+            rule["help"] = new JsonObject { ["text"] = $"What to do: {DiagnosticPages.Of(id)}", ["markdown"] = page[2] };
             rule["helpUri"] = DiagnosticPages.Of(id);
         }
 
         return rule;
     }
+
+    /// <summary>The page of a code, with links that lead somewhere from everywhere.</summary>
+    private static string PageOf(string id)
+    {
+        using var stream = typeof(SarifLog).Assembly.GetManifestResourceStream(id + ".md") ?? throw new InvalidOperationException($"no page tells of '{id}'");
+        using var reader = new StreamReader(stream);
+        return PageLink().Replace(reader.ReadToEnd().ReplaceLineEndings("\n"), "](" + DiagnosticPages.Folder);
+    }
+
+    [GeneratedRegex(@"\]\((?=[\w.-]+\.md)")]
+    private static partial Regex PageLink();
 
     private static JsonObject Result(RecipeDiagnostic diagnostic, int rule, JsonObject place)
     {

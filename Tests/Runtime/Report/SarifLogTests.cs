@@ -21,7 +21,7 @@ public sealed class SarifLogTests
                   "properties": {
                     "name": { "type": "string", "minLength": 1 },
                     "rules": { "type": "array", "uniqueItems": true, "items": {
-                      "type": "object", "required": ["id", "helpUri"], "properties": { "id": { "type": "string", "pattern": "^PDSL[0-9]{4}$" }, "helpUri": { "type": "string", "pattern": "^https://" } }
+                      "type": "object", "required": ["id", "helpUri", "shortDescription", "fullDescription", "help"], "properties": { "help": { "type": "object", "required": ["text", "markdown"] }, "id": { "type": "string", "pattern": "^PDSL[0-9]{4}$" }, "helpUri": { "type": "string", "pattern": "^https://" } }
                     } }
                   }
                 } } },
@@ -107,6 +107,24 @@ public sealed class SarifLogTests
         var folder = new Uri(log["runs"]![0]!["originalUriBaseIds"]!["%SRCROOT%"]!["uri"]!.GetValue<string>());
         new Uri(folder, Place(log["runs"]![0]!["results"]![1])).LocalPath.ShouldBe(Said[1].Span.Path);
         new Uri(folder, Place(log["runs"]![0]!["results"]![2])).LocalPath.ShouldBe(Path.Combine(Project, "weights", "a b#1.safetensors"));
+    }
+
+    /// <summary>What every page has is what a rule tells.</summary>
+    [Fact]
+    public void A_rule_tells_what_its_page_says_with_links_that_lead_there_from_a_service()
+    {
+        RecipeDiagnostic[] all = [.. Documentation.Ids.Select(item => new RecipeDiagnostic(item.Id, Severity.Error, "said", SourceSpan.StartOf("a")))];
+        var rules = Log(all, false)["runs"]![0]!["tool"]!["driver"]!["rules"]!.AsArray();
+        rules.Count.ShouldBe(all.Length);
+        foreach (var rule in rules)
+        {
+            string id = rule!["id"]!.GetValue<string>();
+            string page = File.ReadAllText(Documentation.File("docs", id + ".md")).ReplaceLineEndings("\n");
+            page.ShouldStartWith($"# {id}: {rule["shortDescription"]!["text"]}\n\n{rule["fullDescription"]!["text"]!.GetValue<string>().Replace(DiagnosticPages.Folder, "")}\n\n");
+            string help = rule["help"]!["markdown"]!.GetValue<string>();
+            help.ShouldContain("**What to do.**");
+            help.ShouldNotContain("](PDSL");
+        }
     }
 
     /// <summary>Services know files by their place in the repository, of which a project may be a part.</summary>
