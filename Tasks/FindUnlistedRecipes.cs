@@ -8,7 +8,7 @@ namespace PipelineDsl.Tasks;
 [MSBuildMultiThreadableTask]
 public sealed class FindUnlistedRecipes : Task
 {
-    private const string Extension = ".recipe.yaml";
+    private static readonly string[] Extensions = [".recipe.yaml", ".recipe.yml"];
 
     /// <summary>What every recipe has at the start of a line, beside its name.</summary>
     private static readonly Regex Body = new("^(steps|extends):", RegexOptions.Multiline | RegexOptions.CultureInvariant);
@@ -18,10 +18,13 @@ public sealed class FindUnlistedRecipes : Task
     /// <summary>The YAML files of the project that are no recipes to the build.</summary>
     public ITaskItem[] Files { get; set; } = [];
 
+    /// <summary>Whether the build takes every file that has the name of a recipe: one that is not taken was then left out on purpose.</summary>
+    public bool TakesEveryName { get; set; }
+
     /// <inheritdoc/>
     public override bool Execute()
     {
-        foreach (ITaskItem file in Files)
+        foreach (ITaskItem file in Files.Where(file => !TakesEveryName || !IsRecipeName(file.ItemSpec)))
         {
             string path = file.GetMetadata("FullPath");
             string text = File.ReadAllText(path);
@@ -35,10 +38,12 @@ public sealed class FindUnlistedRecipes : Task
         return true;
     }
 
+    private static bool IsRecipeName(string file) => Extensions.Any(extension => file.EndsWith(extension, StringComparison.OrdinalIgnoreCase));
+
     private static string Message(string file, string recipe)
     {
-        string name = (recipe.Length > 0 ? recipe : Path.GetFileNameWithoutExtension(file)) + Extension;
-        string rename = file.EndsWith(Extension, StringComparison.Ordinal) ? "" : $"name it '{name}', ";
+        string name = (recipe.Length > 0 ? recipe : Path.GetFileNameWithoutExtension(file)) + Extensions[0];
+        string rename = IsRecipeName(file) ? "" : $"name it '{name}', ";
         return $"'{file}' holds a recipe and the build makes nothing of it; {rename}list it as PipelineRecipe, or take it out of the items None";
     }
 }

@@ -26,12 +26,19 @@ public sealed class FindUnlistedRecipesTests : IDisposable
     [InlineData("")]
     public void Other_yaml_is_none_of_its_business(string text) => Find("other.yaml", text).ShouldBeEmpty();
 
-    private List<Microsoft.Build.Framework.BuildWarningEventArgs> Find(string name, string text)
+    [Theory]
+    [InlineData("draft.recipe.yaml", 0)]
+    [InlineData("draft.recipe.yml", 0)]
+    [InlineData("draft-recipe.yaml", 1)]
+    public void Where_names_tell_what_is_built_a_recipe_that_is_not_was_left_out_on_purpose(string name, int warnings) =>
+        Find(name, "recipe: draft\nsteps:\n", takesEveryName: true).Count.ShouldBe(warnings);
+
+    private List<Microsoft.Build.Framework.BuildWarningEventArgs> Find(string name, string text, bool takesEveryName = false)
     {
         string path = Path.Combine(folder, name);
         File.WriteAllText(path, text);
         var log = new BuildLog();
-        new FindUnlistedRecipes { BuildEngine = log, Files = [new TaskItem(path)] }.Execute().ShouldBeTrue();
+        new FindUnlistedRecipes { BuildEngine = log, Files = [new TaskItem(path)], TakesEveryName = takesEveryName }.Execute().ShouldBeTrue();
         return log.Warnings;
     }
 }
