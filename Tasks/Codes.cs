@@ -6,4 +6,5 @@ internal static class Codes
     internal const string HostNotFound = "PDSL2001";
     internal const string HostCrashed = "PDSL2002";
     internal const string OldSystemLibrary = "PDSL2004";
+    internal const string UnlistedRecipe = "PDSL2007";
 }

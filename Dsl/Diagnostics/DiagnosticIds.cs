@@ -79,6 +79,9 @@ public static class DiagnosticIds
     /// <summary>An entry or a step that changes no layer.</summary>
     public const string WithoutEffect = "PDSL1020";
 
+    /// <summary>A step or a setting that is deprecated.</summary>
+    public const string Deprecated = "PDSL1021";
+
     // PDSL2xxx: the build around the pipeline.
 
     /// <summary>The host or its files are missing.</summary>
@@ -98,6 +101,9 @@ public static class DiagnosticIds
 
     /// <summary>Something that a command needs and does not find.</summary>
     public const string CommandNotPossible = "PDSL2006";
+
+    /// <summary>A file that holds a recipe and is none to the build.</summary>
+    public const string UnlistedRecipe = "PDSL2007";
 
     // PDSL3xxx: running the pipeline.
 

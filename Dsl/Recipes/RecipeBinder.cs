@@ -128,7 +128,11 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
         ];
         foreach (var path in paths)
         {
-            if (path is not null && !allowOutsidePaths && RecipeCatalog.CheckPath(path.Text) is { } problem)
+            if (path is not null && path.Text.Length > 0 && RecipeCatalog.CheckFile(path.Text) is { } noFile)
+            {
+                report(new(DiagnosticIds.InvalidValue, Severity.Error, noFile, path.Span));
+            }
+            else if (path is not null && !allowOutsidePaths && RecipeCatalog.CheckPath(path.Text) is { } problem)
             {
                 report(new(DiagnosticIds.PathOutsideProject, Severity.Error, problem, path.Span));
             }

@@ -71,10 +71,15 @@ public static class RecipeCatalog
         return training;
     }
 
-    /// <summary>What is wrong with a path of a recipe, or null: recipes name files inside the project.</summary>
+    /// <summary>What is wrong with a path of a recipe, or null: it names a file.</summary>
+    public static string? CheckFile(string path) => path.Trim().Length == 0 ? "the file's name is blank; name a file of the project"
+        : path.Contains("://") ? $"'{path}' is an address; put the file into the project, for builds fetch nothing, and name it"
+        : null;
+
+    /// <summary>What is wrong with the place of a path, or null: recipes name files inside the project.</summary>
     public static string? CheckPath(string path)
     {
-        bool rooted = path.StartsWith("/", StringComparison.Ordinal) || path.StartsWith("\\", StringComparison.Ordinal) || (path.Length > 1 && path[1] == ':');
+        bool rooted = path.StartsWith("/", StringComparison.Ordinal) || path.StartsWith("\\", StringComparison.Ordinal) || path.StartsWith("~/", StringComparison.Ordinal) || (path.Length > 1 && path[1] == ':');
         int depth = 0;
         foreach (string segment in path.Split('/', '\\'))
         {

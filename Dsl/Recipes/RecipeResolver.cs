@@ -71,7 +71,7 @@ public static class RecipeResolver
             string works = string.Join(", ", rule.Steps.GroupBy(step => step.Step.AppliesTo).Select(same =>
                 $"{string.Join(" and ", same.Select(step => $"'{StepCatalog.Of(step.Step).Name}'"))} {(same.Count() == 1 ? "works" : "work")} on {Kinds(same.Key)} only"));
             string seen = string.Join(", ", named.Take(3).Select(layer => $"'{layer.Path}' ({layer.TypeName})"));
-            report(new(DiagnosticIds.NotCompressible, Severity.Error, $"{works}, and '{rule.Match}' matches {seen}{(named.Count > 3 ? " and others" : "")}; name a layer that has a weight of that kind", rule.Span));
+            report(new(DiagnosticIds.NotCompressible, Severity.Error, $"{works}, and '{rule.Match}' matches {seen}{(named.Count > 3 ? " and others" : "")}; {Deeper(named, layers)}", rule.Span));
         }
 
         foreach (var step in usable.Count == 0 ? [] : rule.Steps.Where(step => !named.Any(layer => Fits(step.Step, layer))))
@@ -80,6 +80,13 @@ public static class RecipeResolver
         }
 
         return [.. usable];
+    }
+
+    /// <summary>What to write in place of a pattern that names modules without a weight: that of the layers below one.</summary>
+    private static string Deeper(List<LayerCandidate> named, IReadOnlyList<LayerCandidate> layers)
+    {
+        string? container = named.Select(module => module.Path).FirstOrDefault(path => layers.Any(layer => layer.Kind is not LayerKinds.None && layer.Path.StartsWith(path + ".", StringComparison.Ordinal)));
+        return container is null ? "name a layer that has a weight of that kind" : $"name a layer that has a weight of that kind, or all below it with \"{container}.**\"";
     }
 
     /// <summary>Entries whose every layer is kept by others: <c>keep</c> wins over all steps, wherever it stands. That a recipe overrides the one it extends is no mistake.</summary>

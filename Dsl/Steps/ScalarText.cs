@@ -10,7 +10,7 @@ internal static class ScalarText
     public static bool TryParse(SettingDescriptor setting, string text, out object value, out string problem)
     {
         value = setting.Default;
-        problem = $"'{setting.Name}' is '{text}'; it must be {setting.RangeText}";
+        problem = $"'{setting.Name}' is '{text}'; it must be {Wanted(setting, text)}";
         if (setting.Type == typeof(string))
         {
             value = text;
@@ -58,6 +58,24 @@ internal static class ScalarText
         string? outside = setting.CheckRange(value);
         problem = outside ?? "";
         return outside is null;
+    }
+
+    /// <summary>What a text that is no value of the setting should be.</summary>
+    private static string Wanted(SettingDescriptor setting, string text)
+    {
+        if (setting.Type == typeof(double))
+        {
+            return "a number or a percentage such as 5%, " + setting.RangeText;
+        }
+
+        if (setting.Type != typeof(int) && setting.Type != typeof(long))
+        {
+            return setting.RangeText;
+        }
+
+        bool isTooLong = text.TrimStart('-', '+') is { Length: > 0 } digits && digits.All(digit => digit is >= '0' and <= '9');
+        return isTooLong ? $"a whole number of at most {(setting.Type == typeof(int) ? int.MaxValue : long.MaxValue).ToString(CultureInfo.InvariantCulture)}"
+            : setting.Range is null ? "a whole number" : "a whole number, " + setting.RangeText;
     }
 
     /// <summary>A finite number, or a percentage: <c>0.05</c> or <c>5%</c>.</summary>

@@ -48,6 +48,7 @@ public sealed class SettingDescriptor
         this.property = property;
         Name = CamelCase(property.Name);
         Default = defaultValue;
+        Deprecation = WordDescriptor.DeprecationOf(property);
         Range = property.GetCustomAttribute<WithinAttribute>();
         Choices = Type.IsEnum ? [.. Enum.GetNames(Type).Select(CamelCase)] : [];
         RangeText = DescribeRange();
@@ -64,6 +65,9 @@ public sealed class SettingDescriptor
 
     /// <summary>The value when the user says nothing.</summary>
     public object Default { get; }
+
+    /// <summary>What to do in place of using the setting, where its property is marked <see cref="ObsoleteAttribute"/>; else null.</summary>
+    public string? Deprecation { get; }
 
     /// <summary>The values allowed, or null.</summary>
     public WithinAttribute? Range { get; }

@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.Linq;
+using System.Reflection;
 
 namespace PipelineDsl;
 
@@ -11,11 +12,15 @@ public class WordDescriptor
     {
         Type = type;
         Name = NameOf(type);
+        Deprecation = DeprecationOf(type);
         Settings = SettingDescriptor.ReadFrom(New());
     }
 
     /// <summary>The name in YAML.</summary>
     public string Name { get; }
+
+    /// <summary>What to do in place of using the word, where its class is marked <see cref="ObsoleteAttribute"/>; else null.</summary>
+    public string? Deprecation { get; }
 
     /// <summary>The class.</summary>
     public Type Type { get; }
@@ -33,6 +38,8 @@ public class WordDescriptor
     public string Describe(Attribute word) => Settings.Count == 0
         ? Name
         : Name + " { " + string.Join(", ", Settings.Select(setting => setting.Name + ": " + SettingDescriptor.Format(setting.Get(word)))) + " }";
+
+    internal static string? DeprecationOf(MemberInfo member) => member.GetCustomAttribute<ObsoleteAttribute>() is { } mark ? mark.Message ?? "drop it" : null;
 
     internal static string NameOf(Type type) => SettingDescriptor.CamelCase(type.Name);
 

@@ -224,7 +224,7 @@ internal static class Worker
     /// <summary>What was said so far, for services that annotate lines.</summary>
     private static void WriteLog(Request request, string folder, ConsoleObserver observer, bool succeeded)
     {
-        string log = SarifLog.Write(request.ProjectDirectory, TensorLibrary.Engine, observer.Diagnostics, succeeded);
+        string log = SarifLog.Write(request.ProjectDirectory, SarifLog.RootOf(request.ProjectDirectory), TensorLibrary.Engine, observer.Diagnostics, succeeded);
         AtomicFile.Write(Path.Combine(folder, SarifLog.FileName), stream => stream.Write(Encoding.UTF8.GetBytes(log)));
     }
 

@@ -34,28 +34,54 @@ public sealed class ProjectShapeTests(Product product)
     }
 
     [Fact]
-    public void Path_with_spaces_and_letters_of_other_alphabets()
+    public void Path_with_spaces_quotes_other_signs_and_letters_of_other_alphabets()
     {
-        using var project = new Project(product, "Mein Projekt @ 模型");
+        using var project = new Project(product, "O'Brien, mein (2.) Projekt @ 模型 & #1");
         project.Build();
         project.Exists(Artifact).ShouldBeTrue();
+        string[] journal = project.Journal;
+        project.Build("--no-restore");
+        project.Journal.ShouldBe(journal);
     }
 
+    /// <summary>The second framework is one that every system builds for without a download.</summary>
     [Fact]
-    public void Several_target_frameworks_a_graph_build_and_a_multithreaded_one()
+    public void Several_target_frameworks_at_once_a_graph_build_and_a_multithreaded_one()
     {
         using var project = new Project(product);
-        project.Write("App.csproj", project.ProjectFile().Replace("<TargetFramework>net10.0</TargetFramework>", "<TargetFrameworks>net10.0</TargetFrameworks>"));
-        project.Build();
-        project.Exists(Artifact).ShouldBeTrue();
+        project.Write("App.csproj", project.ProjectFile("<EnableWindowsTargeting>true</EnableWindowsTargeting><DisableTransitiveFrameworkReferenceDownloads>true</DisableTransitiveFrameworkReferenceDownloads>")
+            .Replace("<TargetFramework>net10.0</TargetFramework>", "<TargetFrameworks>net10.0;net10.0-windows</TargetFrameworks>"));
+        string[] artifacts = [Artifact, Artifact.Replace("net10.0", "net10.0-windows")];
+        project.Build("-m");
+        artifacts.ShouldAllBe(artifact => project.Exists(artifact));
+        string[] journals = ["obj/Debug/net10.0/pipeline/journal.log", "obj/Debug/net10.0-windows/pipeline/journal.log"];
+        journals.SelectMany(journal => File.ReadAllLines(project.InFolder(journal))).Where(entry => entry.StartsWith("layer ", StringComparison.Ordinal)).Order().ShouldBe(["layer tiny fc1", "layer tiny fc2"]);
 
         foreach (string mode in new[] { "-graph", "-mt" })
         {
             project.Succeed("clean");
-            project.Exists(Artifact).ShouldBeFalse();
+            artifacts.ShouldAllBe(artifact => !project.Exists(artifact));
             project.Build("--no-restore", mode);
-            project.Exists(Artifact).ShouldBeTrue(mode);
+            artifacts.ShouldAllBe(artifact => project.Exists(artifact), mode);
         }
+    }
+
+    [Fact]
+    public void A_tensor_library_that_cannot_be_loaded_is_an_error_that_names_its_file()
+    {
+        using var project = new Project(product);
+        string folder = project.InFolder("obj/Debug/net10.0/pipeline-natives/cuda-linux/bin");
+        foreach (string name in new[] { "libc10.so", "libtorch_cpu.so", "c10.dll", "torch_cpu.dll", "libc10.dylib", "libtorch_cpu.dylib" })
+        {
+            project.Write(Path.Combine(folder, name), "no library");
+        }
+
+        // A back end whose files are there is not restored again.
+        CommandResult result = project.DotNet("build", "-p:TorchBackend=cuda-linux");
+        result.ExitCode.ShouldNotBe(0);
+        result.Output.ShouldContain($"error PDSL3001: cannot load '{folder}");
+        result.Output.ShouldNotContain("PDSL2002");
+        project.Files("bin/Debug/net10.0/models").ShouldBeEmpty();
     }
 
     [Fact]

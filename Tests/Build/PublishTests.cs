@@ -41,6 +41,23 @@ public sealed class PublishTests(Product product) : IDisposable
         project.Files("../out").ShouldNotContain(path => path.Contains("torch_cpu"));
     }
 
+    /// <summary>The build for one system runs the pipeline on another: what the artifact holds is the same.</summary>
+    [Fact]
+    public void For_a_named_system_it_follows_the_build_for_that_system()
+    {
+        string own = OperatingSystem.IsWindows() ? "win-x64" : OperatingSystem.IsMacOS() ? "osx-arm64" : "linux-x64";
+        project.Build("-r", own, "--no-self-contained");
+        project.Exists($"bin/Debug/net10.0/{own}/models/tiny/model.safetensors").ShouldBeTrue();
+        project.Succeed("publish", "--no-build", "-c", "Debug", "-r", own, "--no-self-contained", "-o", Out);
+        project.Exists("../out/models/tiny/model.safetensors").ShouldBeTrue();
+        project.Files("../out").ShouldContain(path => path.Contains("torch_cpu"));
+        Command.RunProgram(App).Output.ShouldContain("outputs: 4");
+
+        string other = OperatingSystem.IsWindows() ? "linux-x64" : "win-x64";
+        project.Succeed("publish", "-r", other, "--no-self-contained", "-p:UseAppHost=false", "-p:PipelineDslPublishNatives=false", "-o", project.InFolder("../elsewhere"));
+        File.ReadAllBytes(project.InFolder("../elsewhere/models/tiny/model.safetensors")).ShouldBe(File.ReadAllBytes(project.InFolder("../out/models/tiny/model.safetensors")));
+    }
+
     [Fact]
     public void Without_artifacts_it_is_an_error()
     {

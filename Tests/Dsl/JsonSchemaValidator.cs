@@ -19,7 +19,7 @@ internal static class JsonSchemaValidator
     {
         return keyword switch
         {
-            "$schema" or "title" or "description" or "default" or "then" or "else" => [],
+            "$schema" or "title" or "description" or "default" or "deprecated" or "then" or "else" => [],
             "$ref" => Problems(Referred(argument), value, path),
             "type" => Unless((argument as IEnumerable<JsonNode?> ?? [argument]).Any(kind => IsOf(kind!.GetValue<string>(), value))),
             "enum" => Unless(argument.AsArray().Any(choice => JsonNode.DeepEquals(Normal(choice), Normal(value)))),

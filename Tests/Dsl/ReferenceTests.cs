@@ -95,6 +95,7 @@ public sealed class ReferenceTests
         string declaring = owner.GetProperty(setting.PropertyName)!.DeclaringType!.FullName!;
         string meaning = Documentation.Summary($"P:{declaring}.{setting.PropertyName}");
         string choices = string.Join(" ", setting.Type.IsEnum ? Enum.GetNames(setting.Type).Select(name => $"`{char.ToLowerInvariant(name[0])}{name[1..]}`: {Documentation.Summary($"F:{setting.Type.FullName}.{name}")}") : []);
-        return (choices.Length > 0 ? $"{meaning} {choices}" : meaning).Replace("|", "\\|", StringComparison.Ordinal);
+        string deprecated = setting.Deprecation is { } cure ? $" Deprecated: {cure}." : "";
+        return ((choices.Length > 0 ? $"{meaning} {choices}" : meaning) + deprecated).Replace("|", "\\|", StringComparison.Ordinal);
     }
 }

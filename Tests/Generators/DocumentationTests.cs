@@ -44,9 +44,10 @@ public sealed partial class DocumentationTests
         Snapshot.CheckFile(path, page, WithOutput(page, printed));
     }
 
+    /// <summary>All but two: one takes another library, the other a word that is deprecated, of which the language has none.</summary>
     [Fact]
     public void Every_page_that_the_compiler_can_cause_has_an_example() =>
-        Diagnostics.DiagnosticDescriptors.All.Select(descriptor => descriptor.Id).Except(Pages.Select(page => page.Data)).ShouldBe([PipelineDsl.Diagnostics.DiagnosticIds.YamlLibraryMismatch]);
+        Diagnostics.DiagnosticDescriptors.All.Select(descriptor => descriptor.Id).Except(Pages.Select(page => page.Data)).ShouldBe([PipelineDsl.Diagnostics.DiagnosticIds.YamlLibraryMismatch, PipelineDsl.Diagnostics.DiagnosticIds.Deprecated]);
 
     private static string Word(DiagnosticSeverity severity) => severity switch
     {

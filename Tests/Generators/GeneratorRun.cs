@@ -64,9 +64,12 @@ internal sealed class GeneratorRun
     }
 
     /// <summary>Adds or replaces a recipe.</summary>
-    public GeneratorRun Recipe(string file, string text)
+    public GeneratorRun Recipe(string file, string text) => RawRecipe(file, text.ReplaceLineEndings("\n"));
+
+    /// <summary>Adds or replaces a recipe, with the line ends that it has.</summary>
+    public GeneratorRun RawRecipe(string file, string text)
     {
-        var added = new RecipeText(Root + file, text.ReplaceLineEndings("\n"));
+        var added = new RecipeText(Root + file, text);
         var old = files.FirstOrDefault(known => known.Path == added.Path);
         driver = old is null ? driver.AddAdditionalTexts([added]) : driver.ReplaceAdditionalText(old, added);
         files = old is null ? files.Add(added) : files.Replace(old, added);

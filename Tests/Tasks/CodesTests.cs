@@ -10,6 +10,7 @@ public sealed class CodesTests
         Codes.HostNotFound.ShouldBe(DiagnosticIds.HostNotFound);
         Codes.HostCrashed.ShouldBe(DiagnosticIds.HostCrashed);
         Codes.OldSystemLibrary.ShouldBe(DiagnosticIds.OldSystemLibrary);
+        Codes.UnlistedRecipe.ShouldBe(DiagnosticIds.UnlistedRecipe);
     }
 
     [Fact]

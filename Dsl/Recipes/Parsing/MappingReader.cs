@@ -49,9 +49,11 @@ internal sealed class MappingReader
     public void RefuseKey(YamlScalar key, string owner, IEnumerable<string> known)
     {
         refused = true;
-        string? name = NearestName.Find(key.Text, known);
+        string[] names = [.. known];
+        string? name = NearestName.Find(key.Text, names);
         bool free = name is not null && !entries.ContainsKey(name);
-        report(new(DiagnosticIds.UnknownKey, Severity.Error, $"{owner} has no '{key.Text}'{NearestName.Hint(name)}", key.Span) { Replacement = free ? name : null });
+        string hint = name is not null ? NearestName.Hint(name) : names.Length == 0 ? "; drop it, for there is nothing to set" : $"; there {(names.Length == 1 ? "is" : "are")} {string.Join(", ", names)}";
+        report(new(DiagnosticIds.UnknownKey, Severity.Error, $"{owner} has no '{key.Text}'{hint}", key.Span) { Replacement = free ? name : null });
         if (name is not null)
         {
             meant.Add(name);
@@ -75,10 +77,23 @@ internal sealed class MappingReader
         return Text(key);
     }
 
+    /// <summary>Reports every setting that is there and should no longer be.</summary>
+    public void WarnOfDeprecated(IReadOnlyList<SettingDescriptor> known)
+    {
+        foreach (var key in Entries.Select(entry => entry.Key))
+        {
+            if (known.FirstOrDefault(setting => setting.Name == key.Text)?.Deprecation is { } cure)
+            {
+                report(new(DiagnosticIds.Deprecated, Severity.Warning, $"'{key.Text}' is deprecated; {cure}", key.Span));
+            }
+        }
+    }
+
     /// <summary>Reads settings into their owner.</summary>
     /// <returns>The settings given; null when one of them is wrong or unknown.</returns>
     public List<GivenSetting>? Settings(IReadOnlyList<SettingDescriptor> known, Attribute owner)
     {
+        WarnOfDeprecated(known);
         var given = new List<GivenSetting>();
         bool right = !refused;
         foreach (var entry in Entries)

@@ -85,6 +85,7 @@ public sealed class RecipeParser
     private RecipeDraft ReadRecipe(MappingReader reader)
     {
         reader.RefuseOthers(Owner, Keys);
+        reader.WarnOfDeprecated(RecipeCatalog.Recipe);
         CheckVersion(reader);
         var name = reader.RequiredText("recipe", Owner, "'recipe: <name>'", start);
         if (name is not null && RecipeCatalog.CheckName(name.Text) is { } problem)
@@ -175,6 +176,11 @@ public sealed class RecipeParser
         if (reader.Find(setting.Name) is not { } node)
         {
             return null;
+        }
+
+        if (node is YamlSequence { Items.Count: 0 })
+        {
+            Report(DiagnosticIds.InvalidValue, $"'{setting.Name}' is an empty list; name a format, or drop it", node.Span);
         }
 
         var formats = ExportFormats.None;

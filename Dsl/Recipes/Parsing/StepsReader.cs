@@ -32,8 +32,16 @@ internal sealed class StepsReader(Action<RecipeDiagnostic> report)
         var reader = new MappingReader(mapping, report);
         var steps = new List<PlacedStep>();
         bool named = false;
+        WordDescriptor? before = null;
         foreach (var entry in reader.Entries.Where(entry => entry.Key.Text != Match))
         {
+            if (before?.Find(entry.Key.Text) is not null && StepCatalog.Find(entry.Key.Text) is null)
+            {
+                report(new(DiagnosticIds.UnknownMethod, Severity.Error, $"there is no step '{entry.Key.Text}'; indent it deeper than '{before.Name}', of which it is a setting", entry.Key.Span));
+                continue;
+            }
+
+            before = entry.Value is YamlScalar { IsEmpty: true } ? StepCatalog.Find(entry.Key.Text) : null;
             if (reader.Find(Match) is null && NearestName.Find(entry.Key.Text, [Match]) is not null)
             {
                 reader.RefuseKey(entry.Key, "an entry of 'steps'", [Match]);

@@ -23,6 +23,11 @@ internal sealed class WordReader(Action<RecipeDiagnostic> report)
             return null;
         }
 
+        if (descriptor.Deprecation is { } cure)
+        {
+            report(new(DiagnosticIds.Deprecated, Severity.Warning, $"'{name.Text}' is deprecated; {cure}", name.Span));
+        }
+
         var word = descriptor.New();
         if (value is YamlScalar { IsEmpty: true })
         {
@@ -31,7 +36,8 @@ internal sealed class WordReader(Action<RecipeDiagnostic> report)
 
         if (value is not YamlMapping mapping)
         {
-            report(new(DiagnosticIds.BrokenYaml, Severity.Error, $"'{name.Text}' is {value.Kind}; write its settings as {{ name: value }}", value.Span));
+            string cures = descriptor.Settings.Count == 0 ? "write nothing behind it, for it has no settings" : "write its settings as { name: value }";
+            report(new(DiagnosticIds.BrokenYaml, Severity.Error, $"'{name.Text}' is {value.Kind}; {cures}", value.Span));
             return null;
         }
 

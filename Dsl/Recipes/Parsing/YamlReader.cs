@@ -1,5 +1,6 @@
 using System;
 using System.IO;
+using System.Linq;
 using System.Runtime.CompilerServices;
 using PipelineDsl.Diagnostics;
 using YamlDotNet.Core;
@@ -13,12 +14,21 @@ internal static class YamlReader
 {
     private const int MaxCharacters = 256 * 1024;
 
+    /// <summary>Control characters, at some of which the library ends the text without a word, and what stands for bytes that are no UTF-8.</summary>
+    private static readonly char[] NoText = [.. Enumerable.Range(0, 0x20).Select(code => (char)code).Where(character => character is not ('\t' or '\r' or '\n')), '\x7F', '\uFFFD'];
+
     /// <summary>Reads one document; after an error the nodes before it are returned.</summary>
     public static YamlNode? Read(string text, string path, Action<RecipeDiagnostic> report)
     {
         if (text.Length > MaxCharacters)
         {
             report(new(DiagnosticIds.BrokenYaml, Severity.Error, $"the recipe has {text.Length} characters; write at most {MaxCharacters}", SourceSpan.StartOf(path)));
+            return null;
+        }
+
+        if (text.IndexOfAny(NoText) is >= 0 and var place)
+        {
+            report(new(DiagnosticIds.BrokenYaml, Severity.Error, $"the character U+{(int)text[place]:X4} stands here, which no text holds; save the file as UTF-8, and delete the character", PlaceOf(text, place, path)));
             return null;
         }
 
@@ -50,7 +60,7 @@ internal static class YamlReader
         {
             var (reason, span) = problem.Message.Contains("tab") && TabIndentation(text, path, parser) is { } tab
                 ? ("a tab indents this line; YAML is indented with spaces", tab)
-                : (problem.Message.TrimEnd('.') + "; check the indentation, and close every quote, brace and bracket", SpanOf(path, problem.Start, problem.End));
+                : (problem.Message.TrimEnd('.') + "; check the indentation, write a space after each ':', and close every quote, brace and bracket", SpanOf(path, problem.Start, problem.End));
             tree.Stop($"this is not YAML: {reason}", span);
         }
         catch (Exception problem) when (problem is ArgumentException or InvalidOperationException or FormatException or ArithmeticException or IndexOutOfRangeException)
@@ -108,6 +118,13 @@ internal static class YamlReader
         }
 
         return null;
+    }
+
+    private static SourceSpan PlaceOf(string text, int place, string path)
+    {
+        string[] lines = text.Substring(0, place).Replace("\r\n", "\n").Split('\n', '\r');
+        int column = lines[lines.Length - 1].Length + 1;
+        return new(path, lines.Length, column, lines.Length, column + 1);
     }
 
     /// <summary>Where the last thing that could be read ends.</summary>

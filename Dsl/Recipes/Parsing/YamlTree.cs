@@ -11,6 +11,9 @@ internal sealed class YamlTree(string path, Action<RecipeDiagnostic> report)
     private const int MaxScalar = 1000;
     private const int MaxShown = 100;
 
+    /// <summary>Spaces that are none to YAML, and characters without a width: pasted, they make a word another one. In quotes they are meant.</summary>
+    private static readonly char[] Unseen = ['\u00A0', '\u00AD', '\u200B', '\u200C', '\u200D', '\u200E', '\u200F', '\u202F', '\u2060', '\u3000', '\uFEFF'];
+
     private readonly Stack<(YamlNode Node, YamlScalar? Key)> open = new();
     private bool started;
 
@@ -40,6 +43,12 @@ internal sealed class YamlTree(string path, Action<RecipeDiagnostic> report)
             }
 
             scalar = scalar with { Text = scalar.Text.Substring(0, MaxScalar), IsRefused = true };
+        }
+
+        if (scalar is { IsPlain: true, IsRefused: false } && scalar.Text.IndexOfAny(Unseen) is >= 0 and var place)
+        {
+            Stop($"the character U+{(int)scalar.Text[place]:X4} stands here, which nobody sees; delete it, or write a plain space", scalar.Span);
+            return;
         }
 
         if (open.Count > 0 && open.Peek() is { Node: YamlMapping, Key: null })

@@ -20,6 +20,11 @@ public sealed class RecipeSchema
     /// <param name="summary">The summary of a member, by the id that the compiler's XML documentation gives it.</param>
     public static string Write(Func<string, string> summary) => new RecipeSchema(summary).Root().ToString();
 
+    /// <summary>Writes the part of the schema that words of the language have in it.</summary>
+    /// <param name="words">The words.</param>
+    /// <param name="summary">As for the whole.</param>
+    internal static string Write(IReadOnlyList<WordDescriptor> words, Func<string, string> summary) => new RecipeSchema(summary).Words(words).ToString();
+
     private SchemaObject Root()
     {
         var properties = new SchemaObject();
@@ -81,7 +86,7 @@ public sealed class RecipeSchema
             {
                 "anyOf", List(
                     new SchemaObject { { "enum", setting.Choices } },
-                    new SchemaObject { { "type", "array" }, { "uniqueItems", true }, { "items", items } })
+                    new SchemaObject { { "type", "array" }, { "minItems", 1 }, { "uniqueItems", true }, { "items", items } })
             },
         };
     }
@@ -128,13 +133,14 @@ public sealed class RecipeSchema
         var properties = new SchemaObject();
         foreach (var word in words)
         {
-            properties.Add(word.Name, new SchemaObject
+            var key = Described(Summary(word.Type), word.Deprecation);
+            key.Add(new()
             {
-                { "description", Summary(word.Type) },
                 { "type", List("object", "null") },
                 { "additionalProperties", false },
                 { "properties", Settings(word.Settings, word.Type) },
             });
+            properties.Add(word.Name, key);
         }
 
         return properties;
@@ -156,10 +162,10 @@ public sealed class RecipeSchema
         string description = Described(setting, owner);
         if (setting.Type == typeof(string))
         {
-            return Text(description);
+            return Text(description, setting.Deprecation);
         }
 
-        var value = new SchemaObject { { "description", description } };
+        var value = Described(description, setting.Deprecation);
         if (setting.CheckRange(setting.Default) is null)
         {
             value.Add("default", setting.Type.IsEnum ? SettingDescriptor.Format(setting.Default) : setting.Default);
@@ -173,7 +179,23 @@ public sealed class RecipeSchema
     }
 
     /// <summary>What a text may be: any scalar, for YAML makes numbers of names such as <c>0</c>.</summary>
-    private static SchemaObject Text(string description) => new() { { "description", description }, { "type", List("string", "number", "boolean") }, { "minLength", 1 } };
+    private static SchemaObject Text(string description, string? deprecation = null)
+    {
+        var text = Described(description, deprecation);
+        text.Add(new() { { "type", List("string", "number", "boolean") }, { "minLength", 1 } });
+        return text;
+    }
+
+    private static SchemaObject Described(string description, string? deprecation)
+    {
+        var schema = new SchemaObject { { "description", deprecation is null ? description : $"{description} Deprecated: {deprecation}." } };
+        if (deprecation is not null)
+        {
+            schema.Add("deprecated", true);
+        }
+
+        return schema;
+    }
 
     private static SchemaObject Integer(SettingDescriptor setting)
     {

@@ -1,12 +1,11 @@
 using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
-using PipelineDsl.Runtime.Engine;
 
 namespace PipelineDsl.Runtime.Tests.Engine;
 
-/// <summary>A cache server in memory, which can be told to misbehave.</summary>
-internal sealed class CacheServerStub : IDisposable
+/// <summary>A cache server in memory, which can be told to misbehave; tests of real builds start it too.</summary>
+internal sealed partial class CacheServerStub : IDisposable
 {
     private readonly HttpListener listener;
 
@@ -33,10 +32,6 @@ internal sealed class CacheServerStub : IDisposable
 
     /// <summary>Answers instead of the server; false leaves it to the server.</summary>
     public Func<HttpListenerContext, string, bool>? Misbehave { get; set; }
-
-    /// <summary>A client's settings.</summary>
-    public CacheServer Settings(bool readOnly = false, string? token = null, double patience = 10) =>
-        new() { Address = Address, ReadOnly = readOnly, Token = token, Place = "App.csproj", Patience = TimeSpan.FromSeconds(patience) };
 
     public void Dispose() => listener.Close();
 

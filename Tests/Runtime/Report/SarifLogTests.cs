@@ -21,7 +21,7 @@ public sealed class SarifLogTests
                   "properties": {
                     "name": { "type": "string", "minLength": 1 },
                     "rules": { "type": "array", "uniqueItems": true, "items": {
-                      "type": "object", "required": ["id", "helpUri"], "properties": { "id": { "type": "string", "pattern": "^PDSL[0-9]{4}$" }, "helpUri": { "type": "string", "pattern": "^https://" } }
+                      "type": "object", "required": ["id", "helpUri", "shortDescription", "fullDescription", "help"], "properties": { "help": { "type": "object", "required": ["text", "markdown"] }, "id": { "type": "string", "pattern": "^PDSL[0-9]{4}$" }, "helpUri": { "type": "string", "pattern": "^https://" } }
                     } }
                   }
                 } } },
@@ -109,6 +109,58 @@ public sealed class SarifLogTests
         new Uri(folder, Place(log["runs"]![0]!["results"]![2])).LocalPath.ShouldBe(Path.Combine(Project, "weights", "a b#1.safetensors"));
     }
 
+    /// <summary>What every page has is what a rule tells.</summary>
+    [Fact]
+    public void A_rule_tells_what_its_page_says_with_links_that_lead_there_from_a_service()
+    {
+        RecipeDiagnostic[] all = [.. Documentation.Ids.Select(item => new RecipeDiagnostic(item.Id, Severity.Error, "said", SourceSpan.StartOf("a")))];
+        var rules = Log(all, false)["runs"]![0]!["tool"]!["driver"]!["rules"]!.AsArray();
+        rules.Count.ShouldBe(all.Length);
+        foreach (var rule in rules)
+        {
+            string id = rule!["id"]!.GetValue<string>();
+            string page = File.ReadAllText(Documentation.File("docs", id + ".md")).ReplaceLineEndings("\n");
+            page.ShouldStartWith($"# {id}: {rule["shortDescription"]!["text"]}\n\n{rule["fullDescription"]!["text"]!.GetValue<string>().Replace(DiagnosticPages.Folder, "")}\n\n");
+            string help = rule["help"]!["markdown"]!.GetValue<string>();
+            help.ShouldContain("**What to do.**");
+            help.ShouldNotContain("](PDSL");
+        }
+    }
+
+    /// <summary>Services know files by their place in the repository, of which a project may be a part.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void In_a_repository_places_are_told_from_its_folder(bool isWorkTree)
+    {
+        string repository = Directory.CreateTempSubdirectory("pdsl-sarif-").FullName;
+        try
+        {
+            string project = Path.Combine(repository, "src", "App");
+            Directory.CreateDirectory(project);
+            SarifLog.RootOf(project).ShouldBe(project);
+            string mark = Path.Combine(repository, ".git");
+            if (isWorkTree)
+            {
+                File.WriteAllText(mark, "gitdir: elsewhere");
+            }
+            else
+            {
+                Directory.CreateDirectory(mark);
+            }
+
+            SarifLog.RootOf(project).ShouldBe(repository);
+            var run = JsonNode.Parse(SarifLog.Write(project, SarifLog.RootOf(project), "0.1.0", Said, true))!["runs"]![0]!;
+            Place(run["results"]![0]).ShouldBe("src/App/recipes/tiny.recipe.yaml");
+            Place(run["results"]![2]).ShouldBe("src/App/weights/a%20b%231.safetensors");
+            new Uri(run["originalUriBaseIds"]!["%SRCROOT%"]!["uri"]!.GetValue<string>()).LocalPath.ShouldBe(repository + Path.DirectorySeparatorChar);
+        }
+        finally
+        {
+            Directory.Delete(repository, recursive: true);
+        }
+    }
+
     [Fact]
     public void Every_rule_stands_once_with_its_page_and_results_point_at_it()
     {
@@ -121,9 +173,9 @@ public sealed class SarifLogTests
     }
 
     [Fact]
-    public void Same_input_gives_the_same_text() => SarifLog.Write(Project, "1.0", Said, true).ShouldBe(SarifLog.Write(Project, "1.0", Said, true));
+    public void Same_input_gives_the_same_text() => SarifLog.Write(Project, Project, "1.0", Said, true).ShouldBe(SarifLog.Write(Project, Project, "1.0", Said, true));
 
     private static string Place(JsonNode? result) => result!["locations"]![0]!["physicalLocation"]!["artifactLocation"]!["uri"]!.GetValue<string>();
 
-    private static JsonNode Log(IReadOnlyList<RecipeDiagnostic> said, bool succeeded) => JsonNode.Parse(SarifLog.Write(Project, "0.1.0", said, succeeded))!;
+    private static JsonNode Log(IReadOnlyList<RecipeDiagnostic> said, bool succeeded) => JsonNode.Parse(SarifLog.Write(Project, Project, "0.1.0", said, succeeded))!;
 }
