@@ -185,7 +185,7 @@ public sealed class RemoteStoreTests : IDisposable, IRunObserver
 
             return true;
         });
-        GoOnAlone(Store("one", patience: 0.5));
+        GoOnAlone(Store("one", patience: 3));
         Warning().ShouldContain("sends too slowly");
     }
 
