@@ -58,6 +58,13 @@ public sealed class PackedRunnerTests
         runner.forward(x.to(float32)).ShouldBeNear(expected, 1e-5);
         var half = x.to(bfloat16);
         runner.forward(half).ShouldBeNear(half.to(float64).mm(dense.mT), 0.02);
+        if (PackedRunner.IsSupported)
+        {
+            // Which of both dtypes many tokens are multiplied in depends on the processor.
+            runner.MultiplyDense(half).ShouldBeNear(half.to(float64).mm(dense.mT), 0.02);
+            runner.MultiplyDense(x.to(float32)).ShouldBeNear(expected, 1e-5);
+        }
+
         var asked = x.to(float32).requires_grad_(true);
         runner.forward(asked).sum().backward();
         asked.grad!.ShouldBeNear(dense.sum([0]).unsqueeze(0).expand(tokens, -1), 1e-5);
