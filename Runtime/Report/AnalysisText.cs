@@ -31,7 +31,7 @@ internal static class AnalysisText
 
         if (manifest.Analysis?.TalkingHeads is { } heads)
         {
-            yield return $"{Figures.Count(heads.Channels.Count, "channel")} between attention heads stand out among {Figures.Whole(heads.Pairs)} scores of pairs; unrelated directions score about {Figures.Number(heads.Baseline)}."
+            yield return $"{Figures.Count(heads.Channels.Count, "channel")} between attention heads {(heads.Channels.Count == 1 ? "stands" : "stand")} out among {Figures.Whole(heads.Pairs)} scores of pairs; unrelated directions score about {Figures.Number(heads.Baseline)}."
                 + (heads.NormFolded ? " The gains of the norms are folded in." : " The gains of the norms are not folded in.") + " Rotary embeddings are left out: scores are those of equal positions.";
             foreach (var edit in heads.Edits)
             {
