@@ -11,16 +11,19 @@ internal static unsafe class HalfFloats
     private const int ChunkSteps = 8;
     private const int ChunkColumns = 128;
 
+    /// <summary>Whether columns can be interleaved here.</summary>
+    public static bool Interleaves => Avx512BW.IsSupported;
+
     /// <summary>Rounds half to even.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<ushort> Round(Vector512<float> values) => Avx512F.ConvertToVector256UInt16(Vector512.ShiftRightLogical(Rounded(values), 16));
+    public static Vector256<ushort> Round(Vector512<float> values) => SixteenLanes.LowerHalves(Vector512.ShiftRightLogical(Rounded(values), 16));
 
     /// <summary>Widens values; the count is a multiple of 16.</summary>
     public static void Widen(ushort* source, float* target, long count)
     {
         for (long i = 0; i < count; i += Lanes)
         {
-            Vector512.ShiftLeft(Avx512F.ConvertToVector512UInt32(Vector256.Load(source + i)), 16).AsSingle().Store(target + i);
+            Vector512.ShiftLeft(SixteenLanes.Load(source + i), 16).AsSingle().Store(target + i);
         }
     }
 
@@ -40,7 +43,7 @@ internal static unsafe class HalfFloats
         }
     }
 
-    /// <summary>Puts the columns of inputs in the order of <see cref="Dequantize"/>: within a chunk, column 16 k + i of the first half beside the one 64 further.</summary>
+    /// <summary>With AVX-512: puts the columns of inputs in the order of <see cref="Dequantize"/>: within a chunk, column 16 k + i of the first half beside the one 64 further.</summary>
     /// <param name="source">[count], a multiple of 128.</param>
     /// <param name="target">[count].</param>
     /// <param name="count">Values.</param>
@@ -57,7 +60,7 @@ internal static unsafe class HalfFloats
         }
     }
 
-    /// <summary>Rows of a matrix of nibbles in bfloat16, columns interleaved: a group has 16 values only, which are rounded once and looked up, 32 at a time.</summary>
+    /// <summary>With AVX-512: rows of a matrix of nibbles in bfloat16, columns interleaved: a group has 16 values only, which are rounded once and looked up, 32 at a time.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Dequantize(in PackedMatrix w, long first, long last, ushort* target)
     {

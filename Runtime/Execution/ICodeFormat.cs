@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 
 namespace PipelineDsl.Runtime.Execution;
 
@@ -39,7 +38,7 @@ internal readonly unsafe struct NibbleCodes : ICodeFormat
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Next(byte* chunk, int step, ref Vector512<int> held, Vector512<float> table)
     {
-        var levels = Avx512F.PermuteVar16x32(table, held);
+        var levels = SixteenLanes.LookUp(table, held);
         held = Vector512.ShiftRightLogical(held, 4);
         return levels;
     }
@@ -61,7 +60,7 @@ internal readonly unsafe struct ByteCodes : ICodeFormat
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Next(byte* chunk, int step, ref Vector512<int> held, Vector512<float> table) =>
-        Avx512F.ConvertToVector512Single(Avx512F.ConvertToVector512Int32(Vector128.Load((sbyte*)(chunk + (16 * step)))));
+        SixteenLanes.Load((sbyte*)(chunk + (16 * step)));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Scale(Vector512<float> table, Vector512<float> scale) => scale;

@@ -4,7 +4,7 @@ using System.Runtime.Intrinsics.X86;
 
 namespace PipelineDsl.Runtime.Execution;
 
-/// <summary>Products with a packed matrix, and its values, in float32 with AVX-512. A row is computed by one thread in one order, so results do not depend on the number of threads.</summary>
+/// <summary>Products with a packed matrix, and its values, in float32 with AVX-512 or AVX2. A row is computed by one thread in one order, so results do not depend on the number of threads.</summary>
 /// <typeparam name="TFormat">How codes lie.</typeparam>
 internal static unsafe class PackedKernel<TFormat>
     where TFormat : struct, ICodeFormat

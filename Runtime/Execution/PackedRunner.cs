@@ -28,9 +28,9 @@ internal sealed unsafe class PackedRunner : WeightRunner
     /// <summary>Rows of codes that are packed at once.</summary>
     private const int PackedRows = 256;
 
-    /// <summary>Tokens up to which the kernel costs less than making the weight dense; measured with inputs of both dtypes.</summary>
-    private const int MostTokensHalf = 16;
-    private const int MostTokensSingle = 24;
+    /// <summary>Tokens up to which the kernel costs less than making the weight dense; measured with inputs of both dtypes. Registers of AVX2 do not hold what several tokens need.</summary>
+    private static readonly int MostTokensHalf = SixteenLanes.AreWhole ? 16 : 3;
+    private static readonly int MostTokensSingle = SixteenLanes.AreWhole ? 24 : 3;
 
     /// <summary>Multiplications from which on several threads pay.</summary>
     private const long ParallelWork = 1 << 19;
@@ -75,7 +75,7 @@ internal sealed unsafe class PackedRunner : WeightRunner
     }
 
     /// <summary>Whether this machine has the instructions of the kernel; without them weights are better dense.</summary>
-    public static bool IsSupported => Avx512F.IsSupported;
+    public static bool IsSupported => SixteenLanes.AreThere;
 
     private long Chunks => (columns + ChunkColumns - 1) / ChunkColumns;
 
@@ -195,7 +195,7 @@ internal sealed unsafe class PackedRunner : WeightRunner
     {
         var inputs = Padded(x);
         var dtype = inputs.dtype;
-        bool interleaves = nibbles && dtype == bfloat16;
+        bool interleaves = nibbles && dtype == bfloat16 && HalfFloats.Interleaves;
         if (interleaves)
         {
             var ordered = Scratch(Buffer.HalfInputs, inputs.shape[0], dtype);
@@ -228,7 +228,7 @@ internal sealed unsafe class PackedRunner : WeightRunner
                 {
                     long first = block * height;
                     long count = Math.Min(height, rows - first);
-                    Dequantize(matrix, first, first + ((count + RowBlock - 1) / RowBlock * RowBlock), target, dtype);
+                    Dequantize(matrix, first, first + ((count + RowBlock - 1) / RowBlock * RowBlock), target, dtype, interleaves);
                     outputs.narrow(0, first, count).addmm_(buffer.narrow(0, 0, count), columnsOfInputs, beta: 0);
                 }
             }
@@ -241,12 +241,13 @@ internal sealed unsafe class PackedRunner : WeightRunner
         return outputs.mT;
     }
 
-    private void Dequantize(in PackedMatrix matrix, long first, long last, byte* target, ScalarType dtype)
+    private void Dequantize(in PackedMatrix matrix, long first, long last, byte* target, ScalarType dtype, bool interleaved)
     {
         switch (nibbles, dtype == float32)
         {
             case (true, true): PackedKernel<NibbleCodes>.Dequantize(matrix, first, last, (float*)target); break;
-            case (true, false): HalfFloats.Dequantize(matrix, first, last, (ushort*)target); break;
+            case (true, false) when interleaved: HalfFloats.Dequantize(matrix, first, last, (ushort*)target); break;
+            case (true, false): PackedKernel<NibbleCodes>.Dequantize(matrix, first, last, (ushort*)target); break;
             case (false, true): PackedKernel<ByteCodes>.Dequantize(matrix, first, last, (float*)target); break;
             default: PackedKernel<ByteCodes>.Dequantize(matrix, first, last, (ushort*)target); break;
         }
