@@ -25,13 +25,8 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
             return null;
         }
 
-        var merged = chain[0];
-        for (int level = 1; level < chain.Count; level++)
-        {
-            merged = Lay(chain[level], merged, level);
-        }
-
-        CheckCalibration(draft, merged, report);
+        var merged = Merge(chain);
+        CheckCalibration(parsed, merged, report);
         CheckBudget(draft, merged, report);
         CheckTraining(parsed, merged, report);
         CheckAnalyses(draft, merged, report);
@@ -97,6 +92,17 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
         }
 
         return chain;
+    }
+
+    private static RecipeDraft Merge(List<RecipeDraft> chain)
+    {
+        var merged = chain[0];
+        for (int level = 1; level < chain.Count; level++)
+        {
+            merged = Lay(chain[level], merged, level);
+        }
+
+        return merged;
     }
 
     private static RecipeDraft Lay(RecipeDraft top, RecipeDraft below, int level) => top with
@@ -182,12 +188,26 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
         }
     }
 
-    private static void CheckCalibration(RecipeDraft draft, RecipeDraft merged, Action<RecipeDiagnostic> report)
+    private void CheckCalibration(ParsedRecipe parsed, RecipeDraft merged, Action<RecipeDiagnostic> report)
     {
+        var draft = parsed.Draft;
         foreach (var step in draft.Rules.SelectMany(rule => rule.Steps).Where(step => merged.Calibrate is null && step.Step.NeedsCalibration))
         {
             string name = StepCatalog.Of(step.Step).Name;
             report(new(DiagnosticIds.MissingSetting, Severity.Error, $"'{name}' learns from calibration data and the recipe names none; add 'calibrate' with the data to use", step.Span));
         }
+
+        if (draft.Calibrate is { } calibrate && !parsed.HasErrors && merged.Rules.Count > 0 && !Learns(merged) && !recipes.Values.Any(other => MayLearnFrom(calibrate, other)))
+        {
+            report(new(DiagnosticIds.WithoutEffect, Severity.Warning, "'calibrate' has no effect: no step of the recipe learns from data, and no budget is shared out by it; drop it, or give layers a step that does, such as 'gptq'", calibrate.Span));
+        }
     }
+
+    /// <summary>Whether a recipe starts from one with this calibration, and may learn from it. Of one that is wrong nobody knows.</summary>
+    private bool MayLearnFrom(Calibration calibrate, ParsedRecipe other) => other.Draft.Extends is not null
+        && (other.HasErrors || Chain(other, _ => { }) is not { } chain || (Merge(chain) is var merged && merged.Calibrate == calibrate && Learns(merged)));
+
+    /// <summary>Whether calibration data changes anything: steps learn from it, or a budget is shared out by what the model loses on it.</summary>
+    private static bool Learns(RecipeDraft merged) => merged.Rules.Any(rule => rule.Steps.Any(step => step.Step.NeedsCalibration))
+        || (merged.Budget is not null && (merged.Allocate?.Method ?? AllocationMethod.Predicted).LearnsFromData());
 }

@@ -38,7 +38,7 @@ internal static class DiagnosticDescriptors
     private static readonly DiagnosticDescriptor OverriddenLayer = new(DiagnosticIds.OverriddenLayer, "A layer whose steps another recipe overrides", "{0}", Recipe, DiagnosticSeverity.Info, true, helpLinkUri: Help + DiagnosticIds.OverriddenLayer + ".md");
     private static readonly DiagnosticDescriptor PathOutsideProject = new(DiagnosticIds.PathOutsideProject, "A path that leaves the project", "{0}", Recipe, DiagnosticSeverity.Error, true, helpLinkUri: Help + DiagnosticIds.PathOutsideProject + ".md");
     private static readonly DiagnosticDescriptor YamlLibraryMismatch = new(DiagnosticIds.YamlLibraryMismatch, "The YAML library that was loaded beside the compiler does not fit", "{0}", Recipe, DiagnosticSeverity.Error, true, helpLinkUri: Help + DiagnosticIds.YamlLibraryMismatch + ".md");
-    private static readonly DiagnosticDescriptor WithoutEffect = new(DiagnosticIds.WithoutEffect, "An entry or a step that changes no layer", "{0}", Recipe, DiagnosticSeverity.Warning, true, helpLinkUri: Help + DiagnosticIds.WithoutEffect + ".md");
+    private static readonly DiagnosticDescriptor WithoutEffect = new(DiagnosticIds.WithoutEffect, "An entry, a step or data without effect", "{0}", Recipe, DiagnosticSeverity.Warning, true, helpLinkUri: Help + DiagnosticIds.WithoutEffect + ".md");
     private static readonly DiagnosticDescriptor Deprecated = new(DiagnosticIds.Deprecated, "A step or a setting that is deprecated", "{0}", Recipe, DiagnosticSeverity.Warning, true, helpLinkUri: Help + DiagnosticIds.Deprecated + ".md");
 
     private static readonly Dictionary<string, DiagnosticDescriptor> ById = new[]

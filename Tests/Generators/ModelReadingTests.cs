@@ -76,7 +76,7 @@ public sealed class ModelReadingTests
     public void Rules_for_different_indices_do_not_contradict_each_other()
     {
         const string steps = "  - match: \"model.layers.0.q_proj\"\n    quantize:\n  - match: \"model.layers.1.q_proj\"\n    quantize: { bits: 3 }\n";
-        var recipe = Models.Tiny.ReplaceLineEndings("\n").Split("steps:\n")[0] + "steps:\n" + steps;
+        var recipe = Models.Tiny.ReplaceLineEndings("\n").Split("calibrate:")[0] + "steps:\n" + steps;
         EmissionTests.Tiny().Recipe("tiny.recipe.yaml", recipe).Run().Diagnostics.ShouldBeEmpty();
         EmissionTests.Tiny().Recipe("tiny.recipe.yaml", recipe.Replace("layers.1", "layers.*")).Run().Diagnostics.ShouldHaveSingleItem().ShouldContain("PDSL1008: 'model.layers.0.q_proj' gets");
     }

@@ -63,6 +63,9 @@ internal sealed class MappingReader
     /// <summary>The value of a key, or null.</summary>
     public YamlNode? Find(string key) => entries.TryGetValue(key, out var entry) ? entry.Value : null;
 
+    /// <summary>Where a key that is there is written.</summary>
+    public SourceSpan SpanOf(string key) => entries[key].Key.Span;
+
     /// <summary>The text of a key's value; null, reported, when it is no text.</summary>
     public WrittenText? Text(string key) => Find(key) is { } value ? TextOf(key, value) : null;
 

@@ -268,13 +268,13 @@ public sealed class RecipeParser
         if (node is not YamlMapping mapping)
         {
             Report(DiagnosticIds.BrokenYaml, $"'{key}' is {node.Kind}; write {{ data: <file> }}", node.Span);
-            return (new(new([], node.Span), Report), new("", node.Span), node.Span);
+            return (new(new([], node.Span), Report), new("", node.Span), recipe.SpanOf(key));
         }
 
         var reader = new MappingReader(mapping, Report);
         reader.RefuseOthers($"'{key}'", ["data", .. settings.Select(setting => setting.Name)]);
         var data = reader.RequiredText("data", $"'{key}'", "'data: <file>'", node.Span);
-        return (reader, data ?? new("", node.Span), node.Span);
+        return (reader, data ?? new("", node.Span), recipe.SpanOf(key));
     }
 
     /// <summary>Ends the reading.</summary>
