@@ -87,6 +87,6 @@ public static class RecipeCatalog
             rooted |= depth < 0;
         }
 
-        return rooted ? $"'{path}' leaves the project; name a file inside it, or set the property PipelineDslAllowOutsidePaths to true" : null;
+        return rooted ? $"'{path}' leaves the project, from whose folder paths are read, wherever the recipe lies; name a file inside it, or set the property PipelineDslAllowOutsidePaths to true" : null;
     }
 }
