@@ -27,6 +27,7 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
 
         var merged = Merge(chain);
         CheckCalibration(parsed, merged, report);
+        CheckEffect(parsed, merged, report);
         CheckBudget(draft, merged, report);
         CheckTraining(parsed, merged, report);
         CheckAnalyses(draft, merged, report);
@@ -62,7 +63,7 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
             {
                 string[] others = [.. recipes.Keys.Where(name => name != parsed.Draft.Name).OrderBy(name => name, StringComparer.Ordinal)];
                 string hint = NearestName.Hint(extends.Text, others);
-                hint = hint.Length > 0 ? hint : others.Length == 0 ? "; this is the project's only recipe" : $"; there are {string.Join(", ", others.Take(NamedRecipes))}{(others.Length > NamedRecipes ? " and others" : "")}";
+                hint = hint.Length > 0 ? hint : others.Length == 0 ? "; this is the project's only recipe" : $"; there {(others.Length == 1 ? "is" : "are")} {string.Join(", ", others.Take(NamedRecipes))}{(others.Length > NamedRecipes ? " and others" : "")}";
                 if (chain.Count == 1)
                 {
                     report(new(DiagnosticIds.UnknownBaseRecipe, Severity.Error, $"there is no recipe '{extends.Text}' to extend{hint}", extends.Span) { Replacement = NearestName.Find(extends.Text, others) });
@@ -123,22 +124,34 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
 
     private void CheckPaths(RecipeDraft draft, Action<RecipeDiagnostic> report)
     {
-        WrittenText?[] paths =
+        (WrittenText? Path, Func<string, string?> KindProblem)[] paths =
         [
-            draft.Weights, draft.Tokenizer,
-            draft.Calibrate is { } calibrate ? new(calibrate.Data, calibrate.DataSpan) : null,
-            draft.Evaluate is { } evaluate ? new(evaluate.Data, evaluate.DataSpan) : null,
-            draft.Train is { } train ? new(train.Settings.Data, train.DataSpan) : null,
-            draft.Train is { Settings.Validation.Length: > 0 } training ? new(training.Settings.Validation, training.SpanOf(nameof(TrainAttribute.Validation))) : null,
-            .. (draft.Analyze ?? default).SelectMany(analysis => analysis.Analysis.Files.Where(file => file.File.Length > 0).Select(file => new WrittenText(file.File, analysis.SpanOf(file.Setting)))),
+            (draft.Weights, RecipeCatalog.CheckWeights),
+            (draft.Tokenizer, RecipeCatalog.CheckTokenizer),
+            (draft.Calibrate is { } calibrate ? new(calibrate.Data, calibrate.DataSpan) : null, RecipeCatalog.CheckData),
+            (draft.Evaluate is { } evaluate ? new(evaluate.Data, evaluate.DataSpan) : null, RecipeCatalog.CheckData),
+            (draft.Train is { } train ? new(train.Settings.Data, train.DataSpan) : null, RecipeCatalog.CheckData),
+            (draft.Train is { Settings.Validation.Length: > 0 } training ? new(training.Settings.Validation, training.SpanOf(nameof(TrainAttribute.Validation))) : null, RecipeCatalog.CheckData),
+            .. (draft.Analyze ?? default).SelectMany(analysis => analysis.Analysis.Files.Where(file => file.File.Length > 0).Select(file =>
+                ((WrittenText?)new WrittenText(file.File, analysis.SpanOf(file.Setting)), (Func<string, string?>)RecipeCatalog.CheckWeights))),
         ];
-        foreach (var path in paths)
+        foreach (var (path, kindProblem) in paths)
         {
-            if (path is not null && path.Text.Length > 0 && RecipeCatalog.CheckFile(path.Text) is { } noFile)
+            if (path is null || path.Text.Length == 0)
+            {
+                continue;
+            }
+
+            if (RecipeCatalog.CheckFile(path.Text) is { } noFile)
             {
                 report(new(DiagnosticIds.InvalidValue, Severity.Error, noFile, path.Span));
             }
-            else if (path is not null && !allowOutsidePaths && RecipeCatalog.CheckPath(path.Text) is { } problem)
+            else if (kindProblem(path.Text) is { } otherKind)
+            {
+                // A name is no proof: what the file holds decides when it is read.
+                report(new(DiagnosticIds.InvalidValue, Severity.Warning, otherKind, path.Span));
+            }
+            else if (!allowOutsidePaths && RecipeCatalog.CheckPath(path.Text) is { } problem)
             {
                 report(new(DiagnosticIds.PathOutsideProject, Severity.Error, problem, path.Span));
             }
@@ -200,6 +213,16 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
         if (draft.Calibrate is { } calibrate && !parsed.HasErrors && merged.Rules.Count > 0 && !Learns(merged) && !recipes.Values.Any(other => MayLearnFrom(calibrate, other)))
         {
             report(new(DiagnosticIds.WithoutEffect, Severity.Warning, "'calibrate' has no effect: no step of the recipe learns from data, and no budget is shared out by it; drop it, or give layers a step that does, such as 'gptq'", calibrate.Span));
+        }
+    }
+
+    /// <summary>A recipe that changes nothing may still measure, look for something, export, or be where others start from.</summary>
+    private void CheckEffect(ParsedRecipe parsed, RecipeDraft merged, Action<RecipeDiagnostic> report)
+    {
+        if (!parsed.HasErrors && parsed.Draft.Rules.Count > 0 && merged is { Evaluate: null, Export: null, Analyze: null or { Count: 0 } }
+            && merged.Rules.All(rule => rule.Steps.All(step => step.Step is Keep)) && !recipes.Values.Any(other => other.Draft.Extends is not null))
+        {
+            report(new(DiagnosticIds.WithoutEffect, Severity.Warning, "the recipe changes nothing, for every entry keeps its layers; add an entry with steps, or drop the recipe", parsed.Draft.Rules[0].Span));
         }
     }
 

@@ -36,8 +36,8 @@ public sealed class DiagnosticsTests
 
     [Theory]
     [InlineData("", "PDSL1001: the recipe is empty")]
-    [InlineData("recipe: tiny\nweights: w\nsteps:\n  - match: lm_head\n    keep:\n", "PDSL1005: the recipe has no 'model'")]
-    [InlineData("recipe: tiny\nmodel: Quite.Another\nweights: w\nsteps:\n  - match: lm_head\n    keep:\n", "PDSL1013: there is no model 'Quite.Another'")]
+    [InlineData("recipe: tiny\nweights: w\nsteps:\n  - match: lm_head\n    quantize:\n", "PDSL1005: the recipe has no 'model'")]
+    [InlineData("recipe: tiny\nmodel: Quite.Another\nweights: w\nsteps:\n  - match: lm_head\n    quantize:\n", "PDSL1013: there is no model 'Quite.Another'")]
     public void A_recipe_without_a_model_is_one_error_and_the_code_that_loads_it_compiles(string text, string expected)
     {
         var result = EmissionTests.Tiny().Recipe("tiny.recipe.yaml", text).Run();

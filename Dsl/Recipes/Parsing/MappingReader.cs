@@ -141,6 +141,12 @@ internal sealed class MappingReader
     public bool TryRead(SettingDescriptor setting, YamlNode node, out object value)
     {
         value = setting.Default;
+        if (node is YamlScalar { IsRefused: false, IsEmpty: true })
+        {
+            report(new(DiagnosticIds.InvalidValue, Severity.Error, $"'{setting.Name}' is empty; it must be {ScalarText.Wanted(setting, "")}", node.Span));
+            return false;
+        }
+
         if (TextOf(setting.Name, node) is not { } written)
         {
             return false;
