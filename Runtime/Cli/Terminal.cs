@@ -99,6 +99,9 @@ internal sealed class Terminal(TextWriter output, TextWriter error, IAnsiConsole
     /// <summary>The whole result as one document.</summary>
     public void Json<T>(T document) => output.WriteLine(JsonSerializer.Serialize(document, Options));
 
+    /// <summary>The whole result, which is JSON already.</summary>
+    public void Json(string document) => output.WriteLine(document.TrimEnd());
+
     /// <summary>Something wrong, in the form that MSBuild and editors know.</summary>
     public void Report(RecipeDiagnostic diagnostic) => ReportLine(diagnostic.ToString().ReplaceLineEndings(" "), diagnostic.Severity);
 
