@@ -102,8 +102,8 @@ public static class RecipeCatalog
 
     /// <summary>What is wrong with a path of a recipe, or null: it names a file.</summary>
     public static string? CheckFile(string path) => path.Trim().Length == 0 ? "the file's name is blank; name a file of the project"
-        : path.IndexOfAny(['*', '?']) >= 0 ? $"'{path}' is a pattern, and one file is read; name it"
         : path.Contains("://") ? $"'{path}' is an address; put the file into the project, for builds fetch nothing, and name it"
+        : path.IndexOfAny(['*', '?']) >= 0 ? $"'{path}' is a pattern, and one file is read; name it"
         : null;
 
     /// <summary>What is wrong with the kind of a weights file, or null.</summary>

@@ -120,6 +120,7 @@ public sealed class SeededMistakesTests
     [InlineData("recipe: r\nmodel: Stories.StoryLlama\nweights: Gew\uFFFDchte.safetensors\n" + Steps, "r.recipe.yaml(3,13) PDSL1001")]
     [InlineData("recipe: r\nmodel: Stories.StoryLlama\nweights: weights/model.bin\n" + Steps, "r.recipe.yaml(3,10) PDSL1004")]
     [InlineData("recipe: r\nmodel: Stories.StoryLlama\nweights: weights/model.GGUF\n" + Steps, "r.recipe.yaml(3,10) PDSL1004")]
+    [InlineData("recipe: r\nmodel: Stories.StoryLlama\nweights: https://models.example/w?download=true\n" + Steps, "r.recipe.yaml(3,10) PDSL1004")]
     [InlineData("recipe: r\nmodel: Stories.StoryLlama\nweights: w*.safetensors\n" + Steps, "r.recipe.yaml(3,10) PDSL1004")]
     [InlineData(YamlHead + "tokenizer: weights/tokenizer.model\n" + Steps, "r.recipe.yaml(4,12) PDSL1004")]
     [InlineData(YamlHead + Steps + "evaluate: { data: data/test.parquet }\n", "r.recipe.yaml(7,19) PDSL1004")]
