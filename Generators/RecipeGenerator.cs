@@ -1,5 +1,6 @@
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
+using Microsoft.CodeAnalysis.CSharp.Syntax;
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Generators.Diagnostics;
 using PipelineDsl.Generators.Emit;
@@ -58,7 +59,7 @@ public sealed class RecipeGenerator : IIncrementalGenerator
         .WithTrackingName(PipelineStepNames.YamlRecipes);
 
     private static IncrementalValuesProvider<AttributeRecipe> AttributeRecipes(IncrementalGeneratorInitializationContext context) => context.SyntaxProvider
-        .ForAttributeWithMetadataName("PipelineDsl.RecipeAttribute", static (_, _) => true, AttributeRecipeReader.Read)
+        .ForAttributeWithMetadataName("PipelineDsl.RecipeAttribute", static (node, _) => node is TypeDeclarationSyntax, AttributeRecipeReader.Read)
         .WithTrackingName(PipelineStepNames.AttributeRecipes);
 
     private static IncrementalValuesProvider<ModuleClass> ModuleClasses(IncrementalGeneratorInitializationContext context) => context.SyntaxProvider

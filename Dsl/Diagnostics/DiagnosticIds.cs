@@ -76,7 +76,7 @@ public static class DiagnosticIds
     /// <summary>The YAML library that was loaded beside the compiler does not fit.</summary>
     public const string YamlLibraryMismatch = "PDSL1019";
 
-    /// <summary>An entry or a step that changes no layer.</summary>
+    /// <summary>An entry, a step, a setting or data without effect.</summary>
     public const string WithoutEffect = "PDSL1020";
 
     /// <summary>A step or a setting that is deprecated.</summary>

@@ -30,4 +30,7 @@ public static class AllocationMethods
 {
     /// <summary>Whether a method runs the model with each choice of each layer.</summary>
     public static bool IsMeasured(this AllocationMethod method) => method is AllocationMethod.Measured or AllocationMethod.MostSensitiveFirst or AllocationMethod.EqualLoss;
+
+    /// <summary>Whether a method looks at the model's loss on calibration data, where there is some.</summary>
+    public static bool LearnsFromData(this AllocationMethod method) => method is AllocationMethod.Predicted || method.IsMeasured();
 }

@@ -22,7 +22,7 @@ public sealed class LayerPattern
     internal const string SegmentsPattern = @"^[^.]+(?:\.[^.]+)*$";
 
     /// <summary>Understands a pattern.</summary>
-    /// <exception cref="FormatException">Braces that do not close, or an empty segment.</exception>
+    /// <exception cref="FormatException">Braces that do not close, an empty segment, or <c>**</c> in a part of one.</exception>
     public LayerPattern(string text)
     {
         Text = text;
@@ -40,6 +40,11 @@ public sealed class LayerPattern
         if (alternatives.Any(segments => segments.Any(segment => segment.Length == 0)))
         {
             throw new FormatException($"'{text}' has an empty segment; write names separated by single dots");
+        }
+
+        if (alternatives.Any(segments => segments.Any(segment => segment.Length > 2 && segment.Contains("**"))))
+        {
+            throw new FormatException($"'{text}' has a '**' beside other signs, and it stands for whole segments; write '*' for a part of one, or dots around '**'");
         }
     }
 

@@ -25,13 +25,9 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
             return null;
         }
 
-        var merged = chain[0];
-        for (int level = 1; level < chain.Count; level++)
-        {
-            merged = Lay(chain[level], merged, level);
-        }
-
-        CheckCalibration(draft, merged, report);
+        var merged = Merge(chain);
+        CheckCalibration(parsed, merged, report);
+        CheckEffect(parsed, merged, report);
         CheckBudget(draft, merged, report);
         CheckTraining(parsed, merged, report);
         CheckAnalyses(draft, merged, report);
@@ -67,7 +63,7 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
             {
                 string[] others = [.. recipes.Keys.Where(name => name != parsed.Draft.Name).OrderBy(name => name, StringComparer.Ordinal)];
                 string hint = NearestName.Hint(extends.Text, others);
-                hint = hint.Length > 0 ? hint : others.Length == 0 ? "; this is the project's only recipe" : $"; there are {string.Join(", ", others.Take(NamedRecipes))}{(others.Length > NamedRecipes ? " and others" : "")}";
+                hint = hint.Length > 0 ? hint : others.Length == 0 ? "; this is the project's only recipe" : $"; there {(others.Length == 1 ? "is" : "are")} {string.Join(", ", others.Take(NamedRecipes))}{(others.Length > NamedRecipes ? " and others" : "")}";
                 if (chain.Count == 1)
                 {
                     report(new(DiagnosticIds.UnknownBaseRecipe, Severity.Error, $"there is no recipe '{extends.Text}' to extend{hint}", extends.Span) { Replacement = NearestName.Find(extends.Text, others) });
@@ -99,6 +95,17 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
         return chain;
     }
 
+    private static RecipeDraft Merge(List<RecipeDraft> chain)
+    {
+        var merged = chain[0];
+        for (int level = 1; level < chain.Count; level++)
+        {
+            merged = Lay(chain[level], merged, level);
+        }
+
+        return merged;
+    }
+
     private static RecipeDraft Lay(RecipeDraft top, RecipeDraft below, int level) => top with
     {
         Model = top.Model ?? below.Model,
@@ -117,22 +124,34 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
 
     private void CheckPaths(RecipeDraft draft, Action<RecipeDiagnostic> report)
     {
-        WrittenText?[] paths =
+        (WrittenText? Path, Func<string, string?> KindProblem)[] paths =
         [
-            draft.Weights, draft.Tokenizer,
-            draft.Calibrate is { } calibrate ? new(calibrate.Data, calibrate.DataSpan) : null,
-            draft.Evaluate is { } evaluate ? new(evaluate.Data, evaluate.DataSpan) : null,
-            draft.Train is { } train ? new(train.Settings.Data, train.DataSpan) : null,
-            draft.Train is { Settings.Validation.Length: > 0 } training ? new(training.Settings.Validation, training.SpanOf(nameof(TrainAttribute.Validation))) : null,
-            .. (draft.Analyze ?? default).SelectMany(analysis => analysis.Analysis.Files.Where(file => file.File.Length > 0).Select(file => new WrittenText(file.File, analysis.SpanOf(file.Setting)))),
+            (draft.Weights, RecipeCatalog.CheckWeights),
+            (draft.Tokenizer, RecipeCatalog.CheckTokenizer),
+            (draft.Calibrate is { } calibrate ? new(calibrate.Data, calibrate.DataSpan) : null, RecipeCatalog.CheckData),
+            (draft.Evaluate is { } evaluate ? new(evaluate.Data, evaluate.DataSpan) : null, RecipeCatalog.CheckData),
+            (draft.Train is { } train ? new(train.Settings.Data, train.DataSpan) : null, RecipeCatalog.CheckData),
+            (draft.Train is { Settings.Validation.Length: > 0 } training ? new(training.Settings.Validation, training.SpanOf(nameof(TrainAttribute.Validation))) : null, RecipeCatalog.CheckData),
+            .. (draft.Analyze ?? default).SelectMany(analysis => analysis.Analysis.Files.Where(file => file.File.Length > 0).Select(file =>
+                ((WrittenText?)new WrittenText(file.File, analysis.SpanOf(file.Setting)), (Func<string, string?>)RecipeCatalog.CheckWeights))),
         ];
-        foreach (var path in paths)
+        foreach (var (path, kindProblem) in paths)
         {
-            if (path is not null && path.Text.Length > 0 && RecipeCatalog.CheckFile(path.Text) is { } noFile)
+            if (path is null || path.Text.Length == 0)
+            {
+                continue;
+            }
+
+            if (RecipeCatalog.CheckFile(path.Text) is { } noFile)
             {
                 report(new(DiagnosticIds.InvalidValue, Severity.Error, noFile, path.Span));
             }
-            else if (path is not null && !allowOutsidePaths && RecipeCatalog.CheckPath(path.Text) is { } problem)
+            else if (kindProblem(path.Text) is { } otherKind)
+            {
+                // A name is no proof: what the file holds decides when it is read.
+                report(new(DiagnosticIds.InvalidValue, Severity.Warning, otherKind, path.Span));
+            }
+            else if (!allowOutsidePaths && RecipeCatalog.CheckPath(path.Text) is { } problem)
             {
                 report(new(DiagnosticIds.PathOutsideProject, Severity.Error, problem, path.Span));
             }
@@ -182,12 +201,36 @@ public sealed class RecipeBinder(IReadOnlyDictionary<string, ParsedRecipe> recip
         }
     }
 
-    private static void CheckCalibration(RecipeDraft draft, RecipeDraft merged, Action<RecipeDiagnostic> report)
+    private void CheckCalibration(ParsedRecipe parsed, RecipeDraft merged, Action<RecipeDiagnostic> report)
     {
+        var draft = parsed.Draft;
         foreach (var step in draft.Rules.SelectMany(rule => rule.Steps).Where(step => merged.Calibrate is null && step.Step.NeedsCalibration))
         {
             string name = StepCatalog.Of(step.Step).Name;
             report(new(DiagnosticIds.MissingSetting, Severity.Error, $"'{name}' learns from calibration data and the recipe names none; add 'calibrate' with the data to use", step.Span));
         }
+
+        if (draft.Calibrate is { } calibrate && !parsed.HasErrors && merged.Rules.Count > 0 && !Learns(merged) && !recipes.Values.Any(other => MayLearnFrom(calibrate, other)))
+        {
+            report(new(DiagnosticIds.WithoutEffect, Severity.Warning, "'calibrate' has no effect: no step of the recipe learns from data, and no budget is shared out by it; drop it, or give layers a step that does, such as 'gptq'", calibrate.Span));
+        }
     }
+
+    /// <summary>A recipe that changes nothing may still measure, look for something, export, or be where others start from.</summary>
+    private void CheckEffect(ParsedRecipe parsed, RecipeDraft merged, Action<RecipeDiagnostic> report)
+    {
+        if (!parsed.HasErrors && parsed.Draft.Rules.Count > 0 && merged is { Evaluate: null, Export: null, Analyze: null or { Count: 0 } }
+            && merged.Rules.All(rule => rule.Steps.All(step => step.Step is Keep)) && !recipes.Values.Any(other => other.Draft.Extends is not null))
+        {
+            report(new(DiagnosticIds.WithoutEffect, Severity.Warning, "the recipe changes nothing, for every entry keeps its layers; add an entry with steps, or drop the recipe", parsed.Draft.Rules[0].Span));
+        }
+    }
+
+    /// <summary>Whether a recipe starts from one with this calibration, and may learn from it. Of one that is wrong nobody knows.</summary>
+    private bool MayLearnFrom(Calibration calibrate, ParsedRecipe other) => other.Draft.Extends is not null
+        && (other.HasErrors || Chain(other, _ => { }) is not { } chain || (Merge(chain) is var merged && merged.Calibrate == calibrate && Learns(merged)));
+
+    /// <summary>Whether calibration data changes anything: steps learn from it, or a budget is shared out by what the model loses on it.</summary>
+    private static bool Learns(RecipeDraft merged) => merged.Rules.Any(rule => rule.Steps.Any(step => step.Step.NeedsCalibration))
+        || (merged.Budget is not null && (merged.Allocate?.Method ?? AllocationMethod.Predicted).LearnsFromData());
 }

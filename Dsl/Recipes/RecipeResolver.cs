@@ -37,6 +37,7 @@ public static class RecipeResolver
         }
 
         FindIdle(matches, problems.Add);
+        CheckStacks(resolved, problems.Add);
         foreach (var same in problems.GroupBy(problem => (problem.Id, problem.Span)))
         {
             int others = same.Count() - 1;
@@ -52,7 +53,11 @@ public static class RecipeResolver
         {
             foreach (var (setting, text) in analysis.Analysis.Patterns)
             {
-                Named(text, analysis.SpanOf(setting), layers, paths, report);
+                var named = Named(text, analysis.SpanOf(setting), layers, paths, report);
+                if (named.Count > 0 && analysis.Analysis.NamesLinear(setting) && !named.Any(layer => layer.Kind is null or LayerKinds.Linear))
+                {
+                    report(new(DiagnosticIds.NotCompressible, Severity.Error, $"'{AnalysisCatalog.Of(analysis.Analysis).Name}' looks at Linear layers only, and '{text}' matches '{named[0].Path}' ({named[0].TypeName}){(named.Count > 1 ? " and others" : "")}; name Linear layers", analysis.SpanOf(setting)));
+                }
             }
         }
     }
@@ -95,10 +100,35 @@ public static class RecipeResolver
         int level = matches.Select(match => match.Rule.Level).DefaultIfEmpty().Max();
         var own = matches.Where(match => match.Rule.Level == level).ToList();
         var keeping = own.Where(match => match.Rule.Steps.Any(step => step.Step is Keep)).ToList();
+        FindRepeatedKeeping(keeping, report);
         foreach (var idle in own.Except(keeping).Where(match => match.Layers.Count > 0 && match.Layers.All(layer => !layer.IsOpen && keeping.Any(keeper => keeper.Layers.Contains(layer)))))
         {
             var keeper = keeping.First(keeper => keeper.Layers.Contains(idle.Layers.First()));
             report(new(DiagnosticIds.WithoutEffect, Severity.Warning, $"'{idle.Rule.Match}' changes no layer: all that it matches is kept {Place(keeper.Rule.Span, idle.Rule.Span)}; drop this entry or narrow the one that keeps", idle.Rule.Span));
+        }
+    }
+
+    private static void FindRepeatedKeeping(List<RuleMatches> keeping, Action<RecipeDiagnostic> report)
+    {
+        foreach (var same in keeping.GroupBy(match => match.Rule.Match, StringComparer.Ordinal))
+        {
+            PlacedStep[] keeps = [.. same.SelectMany(match => match.Rule.Steps).Where(step => step.Step is Keep)];
+            foreach (var again in keeps.Skip(1))
+            {
+                report(new(DiagnosticIds.WithoutEffect, Severity.Warning, $"'{same.Key}' is kept {Place(keeps[0].Span, again.Span)} already; drop one of them", again.Span));
+            }
+        }
+    }
+
+    /// <summary>All stacks of a model get one order.</summary>
+    private static void CheckStacks(List<ResolvedLayer> resolved, Action<RecipeDiagnostic> report)
+    {
+        var stacks = resolved.SelectMany(layer => layer.Steps.Where(step => step.Step is IStackStep).Select(step => (layer.Layer.Path, Placed: step, Stack: (IStackStep)step.Step)))
+            .OrderBy(stack => stack.Placed.Span.Line).ThenBy(stack => stack.Placed.Span.Column).ToList();
+        foreach (var (path, placed, stack) in stacks.Where(other => other.Stack.Order != stacks[0].Stack.Order || other.Stack.ScoringSamples != stacks[0].Stack.ScoringSamples))
+        {
+            string setting = stack.Order != stacks[0].Stack.Order ? nameof(IStackStep.Order) : nameof(IStackStep.ScoringSamples);
+            report(new(DiagnosticIds.ContradictorySettings, Severity.Error, $"'{SettingDescriptor.CamelCase(setting)}' holds for the whole model, and '{path}' has another than '{stacks[0].Path}' {Place(stacks[0].Placed.Span, placed.Span)}; give all layers the same", placed.SpanOf(setting)));
         }
     }
 
@@ -120,11 +150,13 @@ public static class RecipeResolver
         if (named.Count == 0)
         {
             string? near = NearestName.Find(text, layers.Where(layer => !layer.IsOpen).Select(layer => layer.Path));
-            report(new(DiagnosticIds.PatternMatchesNothing, Severity.Error, $"'{text}' matches no member of the model{(near is null ? Members(layers) : NearestName.Hint(near))}", span) { Replacement = near });
+            report(new(DiagnosticIds.PatternMatchesNothing, Severity.Error, $"'{text}' matches no member of the model{(near is null ? Members(layers) : NearestName.Hint(near))}{(near is null && text.Any(sign => !IsPatternSign(sign)) ? "; in a pattern only *, ** and {a,b} have a meaning" : "")}", span) { Replacement = near });
         }
 
         return named;
     }
+
+    private static bool IsPatternSign(char sign) => char.IsLetterOrDigit(sign) || sign is '_' or '-' or '.' or '*' or '{' or '}';
 
     /// <summary>What there is, where no name is near.</summary>
     private static string Members(IReadOnlyList<LayerCandidate> layers)
@@ -146,7 +178,7 @@ public static class RecipeResolver
         var steps = winners.SelectMany(rule => rule.Steps.Where(step => Fits(step.Step, layer)).Select(step => (rule, step))).ToList();
         if (steps.Any(item => item.step.Step is Keep))
         {
-            var mixed = winners.FirstOrDefault(rule => rule.Steps.Any(step => step.Step is Keep) && rule.Steps.Count > 1);
+            var mixed = winners.FirstOrDefault(rule => rule.Steps.Any(step => step.Step is Keep) && rule.Steps.Any(step => step.Step is not Keep));
             if (mixed is not null)
             {
                 report(new(DiagnosticIds.ContradictorySteps, Severity.Error, $"'{layer.Path}' is to be kept and changed at once; drop 'keep' or the other steps", mixed.Steps.First(step => step.Step is not Keep).Span));

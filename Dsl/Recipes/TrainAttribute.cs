@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Globalization;
 using PipelineDsl.Diagnostics;
 
 namespace PipelineDsl;
@@ -160,6 +161,19 @@ public sealed class TrainAttribute(string data) : Attribute
         if (Schedule != TrainingSchedule.Wsd && given.Contains(nameof(Decay)))
         {
             yield return Contradiction(nameof(Decay), "'decay' is the end of the schedule 'wsd'; drop it or add 'schedule: wsd'");
+        }
+
+        if (Format != TrainingFormat.Auto && Recipes.RecipeCatalog.IsRows(Data))
+        {
+            yield return Contradiction(nameof(Format), $"'{Data}' holds rows of numbers, which have no 'format'; drop it");
+        }
+
+        foreach (var (setting, length) in new[] { (nameof(WarmUp), WarmUp), (nameof(Decay), Schedule == TrainingSchedule.Wsd ? Decay : 0) })
+        {
+            if (Steps > 0 && length >= 1 && length > Steps)
+            {
+                yield return Contradiction(setting, $"'{SettingDescriptor.CamelCase(setting)}' takes {length.ToString(CultureInfo.InvariantCulture)} of {Steps.ToString(CultureInfo.InvariantCulture)} steps; write fewer, or a share such as 5%");
+            }
         }
 
         foreach (string setting in new[] { nameof(EvaluateEvery), nameof(Patience) })

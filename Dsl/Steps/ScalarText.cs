@@ -61,7 +61,7 @@ internal static class ScalarText
     }
 
     /// <summary>What a text that is no value of the setting should be.</summary>
-    private static string Wanted(SettingDescriptor setting, string text)
+    public static string Wanted(SettingDescriptor setting, string text)
     {
         if (setting.Type == typeof(double))
         {

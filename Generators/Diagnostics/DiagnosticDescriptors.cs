@@ -38,7 +38,7 @@ internal static class DiagnosticDescriptors
     private static readonly DiagnosticDescriptor OverriddenLayer = new(DiagnosticIds.OverriddenLayer, "A layer whose steps another recipe overrides", "{0}", Recipe, DiagnosticSeverity.Info, true, helpLinkUri: Help + DiagnosticIds.OverriddenLayer + ".md");
     private static readonly DiagnosticDescriptor PathOutsideProject = new(DiagnosticIds.PathOutsideProject, "A path that leaves the project", "{0}", Recipe, DiagnosticSeverity.Error, true, helpLinkUri: Help + DiagnosticIds.PathOutsideProject + ".md");
     private static readonly DiagnosticDescriptor YamlLibraryMismatch = new(DiagnosticIds.YamlLibraryMismatch, "The YAML library that was loaded beside the compiler does not fit", "{0}", Recipe, DiagnosticSeverity.Error, true, helpLinkUri: Help + DiagnosticIds.YamlLibraryMismatch + ".md");
-    private static readonly DiagnosticDescriptor WithoutEffect = new(DiagnosticIds.WithoutEffect, "An entry or a step that changes no layer", "{0}", Recipe, DiagnosticSeverity.Warning, true, helpLinkUri: Help + DiagnosticIds.WithoutEffect + ".md");
+    private static readonly DiagnosticDescriptor WithoutEffect = new(DiagnosticIds.WithoutEffect, "An entry, a step, a setting or data without effect", "{0}", Recipe, DiagnosticSeverity.Warning, true, helpLinkUri: Help + DiagnosticIds.WithoutEffect + ".md");
     private static readonly DiagnosticDescriptor Deprecated = new(DiagnosticIds.Deprecated, "A step or a setting that is deprecated", "{0}", Recipe, DiagnosticSeverity.Warning, true, helpLinkUri: Help + DiagnosticIds.Deprecated + ".md");
 
     private static readonly Dictionary<string, DiagnosticDescriptor> ById = new[]
@@ -58,8 +58,11 @@ internal static class DiagnosticDescriptors
     public static Diagnostic Create(RecipeDiagnostic problem)
     {
         var descriptor = ById[problem.Id];
-        return Diagnostic.Create(descriptor, LocationOf(problem.Span), SeverityOf(problem.Severity), additionalLocations: null, properties: null, problem.Message);
+        return Diagnostic.Create(descriptor, LocationOf(problem.Span), SeverityOf(problem.Severity), additionalLocations: null, properties: null, OneLine(problem.Message));
     }
+
+    /// <summary>A value may hold line ends, and a problem is one line to whoever reads a build's output.</summary>
+    private static string OneLine(string message) => string.Concat(message.Select(letter => char.IsControl(letter) ? ' ' : letter));
 
     private static Location LocationOf(SourceSpan span) => Location.Create(
         span.Path,

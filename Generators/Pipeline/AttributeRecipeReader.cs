@@ -92,7 +92,7 @@ internal sealed class AttributeRecipeReader
         }
 
         var settings = new CalibrateAttribute(data);
-        AttributeSettings.Read(attribute, RecipeCatalog.Calibrate, settings, problems.Add, cancellation);
+        RecipeCatalog.CheckTextSettings(data, AttributeSettings.Read(attribute, RecipeCatalog.Calibrate, settings, problems.Add, cancellation), problems.Add);
         return RecipeCatalog.Bind(settings, AttributeSettings.SpanOf(attribute, cancellation), DataSpan(attribute, data));
     }
 
@@ -132,6 +132,7 @@ internal sealed class AttributeRecipeReader
 
         var settings = new EvaluateAttribute(data);
         var given = AttributeSettings.Read(attribute, RecipeCatalog.Evaluate, settings, problems.Add, cancellation);
+        RecipeCatalog.CheckTextSettings(data, given, problems.Add);
         var limit = given?.FirstOrDefault(setting => setting.Name == nameof(EvaluateAttribute.MaxRegression));
         return RecipeCatalog.Bind(settings, limit is not null, limit?.Span ?? AttributeSettings.SpanOf(attribute, cancellation), DataSpan(attribute, data), problems.Add);
     }

@@ -33,8 +33,8 @@ internal static class AttributeSettings
         bool right = true;
         foreach (var argument in attribute.NamedArguments)
         {
-            // What the compiler itself refuses has no value here.
-            if (known.FirstOrDefault(setting => setting.PropertyName == argument.Key) is not { } setting || argument.Value is not { Kind: TypedConstantKind.Primitive or TypedConstantKind.Enum, Value: { } constant })
+            // What the compiler itself refuses has no value here, or is written twice.
+            if (given.Exists(other => other.Name == argument.Key) || known.FirstOrDefault(setting => setting.PropertyName == argument.Key) is not { } setting || argument.Value is not { Kind: TypedConstantKind.Primitive or TypedConstantKind.Enum, Value: { } constant })
             {
                 continue;
             }

@@ -20,32 +20,41 @@ internal static class StrayWords
     /// <summary>Whether an attribute has the name of a step, on a field or property, or of a recipe's data, on a class.</summary>
     public static bool MayBeWord(SyntaxNode node) => node is AttributeSyntax { Parent.Parent: var owner } attribute && owner switch
     {
-        FieldDeclarationSyntax or PropertyDeclarationSyntax => Steps.Contains(NameOf(attribute.Name)),
-        ClassDeclarationSyntax => Data.Contains(NameOf(attribute.Name)),
+        FieldDeclarationSyntax or PropertyDeclarationSyntax => IsNamed(attribute, Steps),
+        ParameterSyntax { Parent.Parent: RecordDeclarationSyntax } => attribute.Parent is AttributeListSyntax { Target: not null } && IsNamed(attribute, Steps),
+        ClassDeclarationSyntax or RecordDeclarationSyntax => IsNamed(attribute, Data),
         _ => false,
     };
+
+    /// <summary>By one of some names, or by another that the file gives to what has one.</summary>
+    private static bool IsNamed(AttributeSyntax attribute, HashSet<string> names)
+    {
+        string name = NameOf(attribute.Name);
+        return names.Contains(name)
+            || (attribute.SyntaxTree.GetRoot() is CompilationUnitSyntax file && file.Usings.Any(use => use is { Alias.Name.Identifier.ValueText: var alias, Name: { } meant } && alias == name && names.Contains(NameOf(meant))));
+    }
 
     /// <summary>What is wrong with a word's place, or null.</summary>
     public static RecipeDiagnostic? Read(GeneratorSyntaxContext context, CancellationToken cancellation)
     {
         var attribute = (AttributeSyntax)context.Node;
-        return attribute.Parent!.Parent is ClassDeclarationSyntax type ? ReadData(attribute, type, context.SemanticModel, cancellation) : ReadStep(attribute, context.SemanticModel, cancellation);
+        return attribute.Parent!.Parent is TypeDeclarationSyntax type ? ReadData(attribute, type, context.SemanticModel, cancellation) : ReadStep(attribute, context.SemanticModel, cancellation);
     }
 
     private static RecipeDiagnostic? ReadStep(AttributeSyntax attribute, SemanticModel semantics, CancellationToken cancellation)
     {
         var member = MemberOf(attribute, semantics, cancellation);
-        if (member?.ContainingType is not { } owner || PlaceProblem(member, owner) is not { } problem || !SymbolFacts.IsWord(semantics.GetTypeInfo(attribute, cancellation).Type as INamedTypeSymbol, nameof(Step)))
+        if (member?.ContainingType is not { } owner || PlaceProblem(member, owner) is not { } problem
+            || semantics.GetTypeInfo(attribute, cancellation).Type is not INamedTypeSymbol word || !SymbolFacts.IsWord(word, nameof(Step)))
         {
             return null;
         }
 
-        string name = NameOf(attribute.Name);
-        string step = StepCatalog.Steps.First(known => name == known.Type.Name || name == known.Type.Name + nameof(Attribute)).Name;
+        string step = StepCatalog.Steps.FirstOrDefault(known => known.Type.Name == word.Name)?.Name ?? word.Name;
         return new(DiagnosticIds.NotCompressible, Severity.Error, $"'{step}' stands on '{member.Name}', {problem}", SymbolFacts.Span(attribute.GetLocation()));
     }
 
-    private static RecipeDiagnostic? ReadData(AttributeSyntax attribute, ClassDeclarationSyntax type, SemanticModel semantics, CancellationToken cancellation)
+    private static RecipeDiagnostic? ReadData(AttributeSyntax attribute, TypeDeclarationSyntax type, SemanticModel semantics, CancellationToken cancellation)
     {
         if (semantics.GetDeclaredSymbol(type, cancellation) is not { } owner || IsRecipe(owner) || semantics.GetTypeInfo(attribute, cancellation).Type is not INamedTypeSymbol word || !Data.Any(name => SymbolFacts.IsWord(word, name)))
         {
@@ -62,6 +71,7 @@ internal static class StrayWords
     {
         FieldDeclarationSyntax { Declaration.Variables: [var first, ..] } => semantics.GetDeclaredSymbol(first, cancellation),
         PropertyDeclarationSyntax property => semantics.GetDeclaredSymbol(property, cancellation),
+        ParameterSyntax parameter => semantics.GetDeclaredSymbol(parameter, cancellation)?.ContainingType.GetMembers(parameter.Identifier.ValueText).FirstOrDefault(),
         _ => null,
     };
 

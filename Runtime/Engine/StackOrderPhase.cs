@@ -22,7 +22,7 @@ internal sealed class StackOrderPhase(IModelPipeline pipeline, PreparedRun run, 
     /// <summary>The order of blocks, or null when no layer is a stack.</summary>
     /// <param name="solved">The compressed layers.</param>
     /// <param name="cancellation">Stops between batches.</param>
-    /// <exception cref="PipelineException">PDSL1007: layers ask for different orders or samples. PDSL1005: there is no calibration data. PDSL3007: no score is a number.</exception>
+    /// <exception cref="PipelineException">PDSL1005: there is no calibration data. PDSL3007: no score is a number.</exception>
     public OrderedBlocks? Order(SolvedLayers solved, CancellationToken cancellation)
     {
         var stacks = solved.Layers.Values.Where(layer => StepOf(layer.Unit) is not null).ToList();
@@ -40,17 +40,8 @@ internal sealed class StackOrderPhase(IModelPipeline pipeline, PreparedRun run, 
     /// <summary>The step that leaves a stack, or null.</summary>
     public static IStackStep? StepOf(LayerUnit layer) => layer.Plan.Steps.OfType<IStackStep>().LastOrDefault();
 
-    /// <summary>The one way in which all stacks are ordered.</summary>
-    /// <exception cref="PipelineException">PDSL1007: layers ask for different orders or samples.</exception>
-    public static IStackStep AgreedStep(IReadOnlyList<LayerUnit> stacks)
-    {
-        var step = StepOf(stacks[0])!;
-        var other = stacks.FirstOrDefault(stack => StepOf(stack) is { } its && (its.Order != step.Order || its.ScoringSamples != step.ScoringSamples));
-        return other is null ? step : throw new PipelineException(
-            DiagnosticIds.ContradictorySettings,
-            $"'order' and 'scoringSamples' hold for the whole model, and '{other.Path}' has others than '{stacks[0].Path}'; give all layers the same",
-            other.Plan.Span);
-    }
+    /// <summary>The one way in which all stacks are ordered: a recipe in which they differ is refused before it is run.</summary>
+    public static IStackStep AgreedStep(IReadOnlyList<LayerUnit> stacks) => StepOf(stacks[0])!;
 
     private IReadOnlyList<int> Order(List<SolvedUnit> stacks, List<StackedLayer> layers, IStackStep step, CancellationToken cancellation)
     {

@@ -41,15 +41,22 @@ internal sealed class StoreInventory(string folder)
     }
 
     /// <summary>Deletes the entries that were written until a moment.</summary>
-    /// <returns>How many they were, and the bytes of content that are free now; null, and nothing is deleted, when a run uses the folder.</returns>
-    public (int Entries, long Bytes)? Clear(DateTime until)
+    /// <param name="until">The moment.</param>
+    /// <param name="waiting">Called once when runs use the folder for longer than a moment, whose end is then waited for; null waits for none.</param>
+    /// <param name="cancellation">Ends the wait.</param>
+    /// <returns>How many they were, and the bytes of content that are free now; null, and nothing is deleted, when a run uses the folder and is not waited for.</returns>
+    /// <remarks>
+    /// Age spares no entry: a run comes back to what it found, however old, and the content of an old entry may be that of a new one which is just being written.
+    /// </remarks>
+    public (int Entries, long Bytes)? Clear(DateTime until, Action? waiting = null, CancellationToken cancellation = default)
     {
         if (!Directory.Exists(folder))
         {
             return (0, 0);
         }
 
-        using var alone = Claim.TryTake(ContentStore.UseFile(folder));
+        string use = ContentStore.UseFile(folder);
+        using var alone = waiting is null ? Claim.TryTake(use) : Claim.Take(use, waiting, cancellation);
         if (alone is null)
         {
             return null;

@@ -8,7 +8,7 @@ namespace PipelineDsl.Runtime.Native;
 /// <summary>Loads libtorch from where it lies (the application's folder or the package folder), so that no build output needs a copy of it.</summary>
 public static class NativeLibraries
 {
-    /// <summary>A folder that holds libtorch, searched first.</summary>
+    /// <summary>A folder that holds libtorch, in place of all that are searched.</summary>
     public const string FolderVariable = "PIPELINEDSL_LIBTORCH";
 
     private static readonly Lock Gate = new();
@@ -63,8 +63,25 @@ public static class NativeLibraries
     private static string Rid => OperatingSystem.IsWindows() ? "win-x64" : OperatingSystem.IsMacOS() ? "osx-arm64" : "linux-x64";
 
     /// <summary>Where libtorch would be loaded from, and why there; null when it is nowhere. Loads nothing.</summary>
-    internal static (string Folder, string Origin)? Find() =>
-        CandidateFolders().Where(candidate => File.Exists(Path.Combine(candidate.Folder, LibraryNames()[1]))).Select(candidate => ((string, string)?)candidate).FirstOrDefault();
+    /// <param name="chosen">The folder that the user names in <see cref="FolderVariable"/>, or null for none.</param>
+    /// <exception cref="PipelineException">PDSL3001: the folder that the user names does not hold it. Another one in its place would be what nobody asked for.</exception>
+    internal static (string Folder, string Origin)? Find(string? chosen)
+    {
+        if (string.IsNullOrEmpty(chosen))
+        {
+            return SearchedFolders().Where(candidate => Holds(candidate.Folder)).Select(candidate => ((string, string)?)candidate).FirstOrDefault();
+        }
+
+        return Holds(chosen) ? (chosen, FolderVariable) : throw new PipelineException(
+            DiagnosticIds.NativeLibraryNotLoaded,
+            $"{FolderVariable} names '{chosen}', {(Directory.Exists(chosen) ? $"which holds no '{LibraryNames()[1]}'" : "which is no folder")}; let it name the folder with the libraries of libtorch {Version}, or unset it{(Find(null) is { } found ? $" to use '{found.Folder}'" : "")}",
+            chosen);
+    }
+
+    /// <summary>The folder that the user names.</summary>
+    internal static string? ChosenFolder => Environment.GetEnvironmentVariable(FolderVariable);
+
+    private static bool Holds(string folder) => File.Exists(Path.Combine(folder, LibraryNames()[1]));
 
     /// <summary>The version of libtorch that TorchSharp is built with.</summary>
     internal static string Version { get; } = typeof(NativeLibraries).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().First(item => item.Key == "LibTorchVersion").Value!;
@@ -73,18 +90,13 @@ public static class NativeLibraries
     internal static IEnumerable<string> PackageFolders => List("PROBING_DIRECTORIES").Append(Environment.GetEnvironmentVariable("NUGET_PACKAGES") ?? "")
         .Append(Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages")).Where(path => path.Length > 0);
 
-    private static string LibTorchFolder() => Find()?.Folder ?? throw new PipelineException(
+    private static string LibTorchFolder() => Find(ChosenFolder)?.Folder ?? throw new PipelineException(
         DiagnosticIds.NativeLibraryNotLoaded,
-        $"libtorch is not there; add <PackageReference Include=\"libtorch-cpu-{Rid}\" Version=\"{Version}\" /> to the project, or set {FolderVariable} to a folder that holds it (searched: {string.Join(", ", CandidateFolders().Select(candidate => candidate.Folder))})",
+        $"libtorch is not there; add <PackageReference Include=\"libtorch-cpu-{Rid}\" Version=\"{Version}\" /> to the project, or set {FolderVariable} to a folder that holds it (searched: {string.Join(", ", SearchedFolders().Select(candidate => candidate.Folder))})",
         AppContext.BaseDirectory);
 
-    private static IEnumerable<(string Folder, string Origin)> CandidateFolders()
+    private static IEnumerable<(string Folder, string Origin)> SearchedFolders()
     {
-        if (Environment.GetEnvironmentVariable(FolderVariable) is { Length: > 0 } chosen)
-        {
-            yield return (chosen, FolderVariable);
-        }
-
         yield return (AppContext.BaseDirectory, "the application's folder");
         yield return (Path.Combine(AppContext.BaseDirectory, "runtimes", Rid, "native"), "the application's folder");
         foreach (string folder in List("NATIVE_DLL_SEARCH_DIRECTORIES"))

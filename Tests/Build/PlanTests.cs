@@ -63,6 +63,37 @@ public sealed class PlanTests(Product product) : IDisposable
         project.Exists($"{Pipeline}/plan.json").ShouldBeFalse();
     }
 
+    /// <summary>The second framework is one that every system builds for without a download; its code is another.</summary>
+    [Fact]
+    public void Every_framework_has_a_plan_and_an_evaluation_of_its_own_wherever_they_are_written()
+    {
+        File.WriteAllBytes(project.InFolder("data.safetensors"), Weights.Data(seed: 3));
+        WriteRecipe(4, "evaluate: { data: data.safetensors, metric: accuracy, maxRegression: 100% }");
+        project.Write("App.csproj", project.ProjectFile("<EnableWindowsTargeting>true</EnableWindowsTargeting><DisableTransitiveFrameworkReferenceDownloads>true</DisableTransitiveFrameworkReferenceDownloads>")
+            .Replace("<TargetFramework>net10.0</TargetFramework>", "<TargetFrameworks>net10.0;net10.0-windows</TargetFrameworks>"));
+        string[] frameworks = ["net10.0", "net10.0-windows"];
+        const string own = "$(MSBuildProjectDirectory)/own/$(TargetFramework).json";
+
+        string said = project.Build("-m", "-t:PlanModels");
+        frameworks.ShouldAllBe(framework => said.Contains(project.InFolder($"obj/Debug/{framework}/pipeline/plan.json")));
+        frameworks.ShouldAllBe(framework => project.Exists($"obj/Debug/{framework}/pipeline/plan.json"));
+
+        project.Build("--no-restore", "-m", "-t:PlanModels", $"-p:PipelineDslPlanFile={project.InFolder("plans/plan.json")}");
+        project.Files("plans").ShouldBe(["plan.net10.0-windows.json", "plan.net10.0.json"]);
+        // What fails for one framework is still asked of the others.
+        CommandResult early = project.DotNet("build", "--no-restore", "-t:EvaluateModels");
+        early.ExitCode.ShouldNotBe(0);
+        frameworks.ShouldAllBe(framework => early.Output.Contains($"/{framework}/pipeline/models/tiny"));
+
+        project.Write("App.csproj", File.ReadAllText(project.InFolder("App.csproj")).Replace("</PropertyGroup>", $"<PipelineDslPlanFile>{own}</PipelineDslPlanFile></PropertyGroup>"));
+        project.Build("--no-restore", "-t:PlanModels");
+        project.Files("own").ShouldBe(["net10.0-windows.json", "net10.0.json"]);
+
+        project.Build("--no-restore");
+        project.Build("--no-restore", "-m", "-t:EvaluateModels", $"-p:PipelineDslEvaluationFile={project.InFolder("found")}");
+        frameworks.ShouldAllBe(framework => project.Exists($"found.{framework}"));
+    }
+
     [Fact]
     public void An_artifact_is_measured_again_on_request()
     {

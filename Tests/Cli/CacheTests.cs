@@ -110,12 +110,28 @@ public sealed class CacheTests : IDisposable
         using (Store().Use(() => { }, default))
         using (Store().Use(() => { }, default))
         {
-            Cli.Fail("PDSL2006", "cache", "clear", "--cache", folder["cache"]).ShouldContain("a build is using the cache");
+            Cli.Fail("PDSL2006", "cache", "clear", "--cache", folder["cache"]).ShouldContain("; wait for its end with --wait, or, where some build always runs, let builds use another folder (PipelineDslCacheDirectory) and clear this one then");
             Cli.Fail("PDSL2006", "cache", "clear", "--older-than", "0d", "--cache", folder["cache"]);
             Run("verify").Lines[0].ShouldStartWith("4 entries, ");
         }
 
         Run("clear").Lines[0].ShouldStartWith("4 entries deleted, ");
+    }
+
+    [Fact]
+    public void Builds_are_waited_for_when_that_is_asked_for()
+    {
+        Fill();
+        var build = Store().Use(() => { }, default)!;
+        using (var broken = new CancellationTokenSource())
+        {
+            broken.Cancel();
+            Cli.Run(broken.Token, "cache", "clear", "--wait", "--cache", folder["cache"]).ExitCode.ShouldBe(ExitCodes.Cancelled);
+        }
+
+        // The build ends when it hears that it is waited for.
+        new StoreInventory(folder["cache"]).Clear(DateTime.UtcNow.AddDays(-1), build.Dispose, TestContext.Current.CancellationToken).ShouldBe((0, 0));
+        Run("clear", "--wait").Lines[0].ShouldStartWith("4 entries deleted, ");
     }
 
     [Theory]

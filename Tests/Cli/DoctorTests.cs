@@ -46,5 +46,18 @@ public sealed class DoctorTests : IDisposable
         result.Errors.ShouldContain("set PipelineDslCacheDirectory");
     }
 
+    /// <summary>In a process of its own: the variable is the whole process's.</summary>
+    [Fact]
+    public async Task A_folder_that_is_named_for_libtorch_and_does_not_hold_it_is_bad()
+    {
+        var environment = new Dictionary<string, string?> { ["PIPELINEDSL_LIBTORCH"] = folder.Path };
+
+        var result = (await Child.Run(Child.DotNet, ["exec", typeof(CommandLine).Assembly.Location, "doctor", "--cache", folder["cache"]], TestContext.Current.CancellationToken, environment))!.Value;
+        result.ExitCode.ShouldBe(ExitCodes.Diagnosed);
+        result.Output.ShouldContain($"bad  libtorch     PIPELINEDSL_LIBTORCH names '{folder.Path}', which holds no '");
+        result.Errors.ShouldContain("error PDSL3001: libtorch: PIPELINEDSL_LIBTORCH names");
+        result.Errors.ShouldContain("; let it name the folder with the libraries of libtorch 2.10.0, or unset it");
+    }
+
     private static string Text(JsonElement check) => check.GetProperty("text").GetString()!;
 }

@@ -23,9 +23,9 @@ public sealed class InitTests : IDisposable
         classes.Keys.ShouldBe([Space + "Common", Space + "Generic`1", Space + "NeedsArguments", Space + "Outer.Hidden", Space + "Outer.Inside", Space + "Part", Space + "Whole"], ignoreOrder: true);
         classes.Values.Where(type => type.IsCreatable).Select(type => type.Name).ShouldBe([Space + "Outer.Inside", Space + "Part", Space + "Whole"], ignoreOrder: true);
         var whole = classes[Space + "Whole"];
-        whole.Members.ShouldContain("parts");
-        whole.Members.ShouldContain("shared");
-        whole.Members.ShouldNotContain("Never");
+        whole.Fields.Keys.ShouldContain("parts");
+        whole.Fields.Keys.ShouldContain("shared");
+        whole.Fields.Keys.ShouldNotContain("Never");
         whole.Uses.ShouldContain(Space + "Part");
     }
 
@@ -112,13 +112,36 @@ public sealed class InitTests : IDisposable
     {
         string project = Project();
 
-        Cli.Fail("PDSL2006", "init", project, "--goal", "size").ShouldContain($"--model must be given, because there is more than one choice: {Space}Outer.Inside, {Space}Whole");
+        Cli.Fail("PDSL2006", "init", project, "--goal", "size").ShouldContain($"the weights 'model.safetensors' fit '{Space}Outer.Inside', '{Space}Whole' equally well by the names of their tensors; give --model");
         Cli.Fail("PDSL1013", "init", project, "--goal", "size", "--model", "Whol").ShouldContain("did you mean 'Whole'?");
         Cli.Fail("PDSL1013", "init", project, "--goal", "size", "--model", "Transformer").ShouldContain($"; there are '{Space}Outer.Inside', ");
         Cli.Fail("PDSL0002", "init", project, "--goal", "size", "--model", "NeedsArguments").ShouldContain("with a constructor that needs no arguments");
         folder.Write("other.safetensors", File.ReadAllBytes(folder["model.safetensors"]));
         Cli.Fail("PDSL2006", "init", project, "--goal", "size", "--model", "Whole").ShouldContain("--weights must be given, because there is more than one choice: model.safetensors, other.safetensors");
+        Cli.Fail("PDSL2006", "init", project, "--goal", "size").ShouldContain($"--model must be given, because there is more than one choice: {Space}Outer.Inside, {Space}Whole");
         Directory.GetFiles(folder.Path, "*.yaml", SearchOption.AllDirectories).ShouldBeEmpty();
+    }
+
+    /// <summary>A model is a tree of members, and so are the names of its tensors.</summary>
+    [Theory]
+    [InlineData("parts.0.shared.weight", "Whole")]
+    [InlineData("shared.weight;parts.1.shared.bias", "Whole")]
+    [InlineData("parts.0.other.weight", "")]
+    [InlineData("transformer.h.0.weight", "")]
+    public void Weights_that_are_named_choose_the_model_that_they_fit(string names, string model)
+    {
+        string project = Project();
+        folder.Write("own.safetensors", Tensors.File(null, [.. names.Split(';').Select(name => Tensors.Of(name, "F32", [8, 8], new float[64]))]));
+
+        string[] arguments = ["init", project, "--goal", "size", "--weights", "own.safetensors"];
+        if (model.Length > 0)
+        {
+            Cli.Succeed(arguments).Lines[0].ShouldEndWith($"small.recipe.yaml: {Space}{model} from own.safetensors");
+        }
+        else
+        {
+            Cli.Fail("PDSL2006", arguments).ShouldContain($"the weights 'own.safetensors' fit none of '{Space}Outer.Inside', '{Space}Whole': no tensor, such as '{names}', is named after its members; give --model, or name other weights");
+        }
     }
 
     [Fact]

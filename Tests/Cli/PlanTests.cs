@@ -63,6 +63,27 @@ public sealed class PlanTests : IDisposable
     }
 
     [Fact]
+    public void Every_target_framework_has_its_answer()
+    {
+        folder.Write("answer.json", Evaluation.Replace("\"passed\": false", "\"passed\": true"));
+        string project = folder.Write("App.proj", """
+            <Project>
+              <Target Name="Restore" />
+              <Target Name="EvaluateModels">
+                <Copy SourceFiles="answer.json" DestinationFiles="$([System.IO.Path]::ChangeExtension('$(PipelineDslEvaluationFile)', 'net8.0.json'))" />
+                <Copy SourceFiles="answer.json" DestinationFiles="$([System.IO.Path]::ChangeExtension('$(PipelineDslEvaluationFile)', 'net10.0-windows.json'))" />
+              </Target>
+            </Project>
+            """);
+
+        string[] lines = Cli.Succeed("eval", project).Lines;
+        (lines[0], lines[3]).ShouldBe(("net10.0-windows", "net8.0"));
+        lines[5].ShouldBe("tiny    perplexity    6.0000      6.6000  +10.0%     5%  yes");
+        var recipes = Cli.Succeed("eval", project, "--json").Json.GetProperty("recipes");
+        recipes.EnumerateArray().Select(recipe => $"{recipe.GetProperty("framework").GetString()} {recipe.GetProperty("recipe").GetString()}").ShouldBe(["net10.0-windows tiny", "net8.0 tiny"]);
+    }
+
+    [Fact]
     public void A_project_without_recipes_is_told_how_to_begin() =>
         Cli.Fail("PDSL2006", "plan", folder.Write("App.proj", """<Project><Target Name="Restore" /><Target Name="PlanModels" /></Project>""")).ShouldContain("pipeline init");
 

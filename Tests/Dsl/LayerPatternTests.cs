@@ -40,6 +40,10 @@ public sealed class LayerPatternTests
     [InlineData("{a")]
     [InlineData("a}")]
     [InlineData("{a,}")]
+    [InlineData("***")]
+    [InlineData("**_proj")]
+    [InlineData("a.b**.c")]
+    [InlineData("{a,**b}")]
     [InlineData("{0,1,2,3,4,5,6,7,8,9}{0,1,2,3,4,5,6,7,8,9}{0,1,2,3,4,5,6,7,8,9}{0,1}")]
     public void A_pattern_that_means_nothing_is_refused(string pattern) => Should.Throw<FormatException>(() => new LayerPattern(pattern));
 

@@ -61,7 +61,7 @@ public sealed class RecipeBinderTests
     [InlineData("a..b/w", true)]
     public void Paths_stay_inside_the_project(string path, bool inside)
     {
-        Bind(Base.Replace("w.safetensors", $"'{path}'"), out var problems);
+        Bind(Base.Replace("keep:", "gptq:").Replace("w.safetensors", $"'{path}'"), out var problems);
         problems.Select(problem => problem.Id).ShouldBe(inside ? [] : [DiagnosticIds.PathOutsideProject]);
     }
 
@@ -82,13 +82,66 @@ public sealed class RecipeBinderTests
     }
 
     [Theory]
-    [InlineData("calibrate: { data: c.txt }", "calibrate: { data: c.txt }\nbudget: 60%", "r.yaml(6,9,6,12): error PDSL1007: the budget '60%' has nothing left to choose, because every step names its own numbers; leave 'rank' out of a 'decompose' step or 'bits' out of a 'quantize' step, or drop the budget")]
+    [InlineData("calibrate: { data: c.txt }", "budget: 60%", "r.yaml(5,9,5,12): error PDSL1007: the budget '60%' has nothing left to choose, because every step names its own numbers; leave 'rank' out of a 'decompose' step or 'bits' out of a 'quantize' step, or drop the budget")]
     [InlineData("calibrate: { data: c.txt }", "allocate: uniform", "r.yaml(5,11,5,18): error PDSL1005: 'allocate' says how a budget is spent and the recipe has none; add 'budget' or drop it")]
     [InlineData("calibrate: { data: c.txt }\nsteps:\n  - match: a\n    keep:", "allocate: measured\nbudget: 1 MB\nsteps:\n  - match: a\n    decompose:", "r.yaml(5,11,5,19): error PDSL1005: 'allocate: measured' learns from calibration data and the recipe names none; add 'calibrate' with the data to use")]
     public void A_budget_that_cannot_be_spent_is_an_error(string right, string wrong, string expected)
     {
-        Bind(Base.Replace(right, wrong), out var problems);
+        Bind(Base.Replace("keep:", "quantize: { bits: 4 }").Replace(right.Replace("keep:", "quantize: { bits: 4 }"), wrong), out var problems);
         problems.ShouldHaveSingleItem().ToString().ShouldBe(expected);
+    }
+
+    /// <summary>In a recipe alone, in one that others start from, and in one that starts from another.</summary>
+    [Theory]
+    [InlineData("quantize: { bits: 4 }", "")]
+    [InlineData("decompose: { rank: 4 }", "")]
+    [InlineData("bitStack: { scaleWeight: false, blocks: 1 }", "")]
+    [InlineData("quantize:\nbudget: 60%\nallocate: uniform", "")]
+    [InlineData("quantize:\nbudget: 60%\nallocate: farms", "")]
+    [InlineData("quantize:\nevaluate: { data: t.txt }", "")]
+    [InlineData("lora:\ntrain: { data: t.txt }", "")]
+    [InlineData("keep:", "recipe: top\nextends: base\nsteps:\n  - match: b\n    quantize:\n")]
+    [InlineData("keep:", "recipe: top\nextends: base\ncalibrate: { data: own.txt }\nsteps:\n  - match: b\n    gptq:\n")]
+    public void Calibration_data_that_nothing_learns_from_is_a_warning(string step, string heir)
+    {
+        foreach (string calibrate in new[] { "calibrate: { data: c.txt }", "calibrate:\n  data: c.txt" })
+        {
+            Bind(Base.Replace("calibrate: { data: c.txt }", calibrate).Replace("keep:", step), out var problems, heir.Length > 0 ? [heir] : []);
+            problems.ShouldHaveSingleItem().ToString().ShouldBe("r.yaml(5,1,5,10): warning PDSL1020: 'calibrate' has no effect: no step of the recipe learns from data, and no budget is shared out by it; drop it, or give layers a step that does, such as 'gptq'");
+        }
+    }
+
+    [Theory]
+    [InlineData("gptq:", "")]
+    [InlineData("decompose: { rank: 4, orientation: context }", "")]
+    [InlineData("flexRound:", "")]
+    [InlineData("bitStack: { scaleWeight: false }", "")]
+    [InlineData("quantize:\nbudget: 60%", "")]
+    [InlineData("quantize:\nbudget: 60%\nallocate: measured", "")]
+    [InlineData("keep:", "recipe: top\nextends: base\nsteps:\n  - match: b\n    gptq:\n")]
+    [InlineData("quantize:", "recipe: top\nextends: base\nbudget: 60%\n")]
+    [InlineData("keep:", "recipe: top\nextends: base\nsteps:\n  - match: b\n    gqtp:\n")]
+    public void Calibration_data_that_something_learns_from_or_may_is_right(string step, string heir)
+    {
+        Bind(Base.Replace("keep:", step), out var problems, heir.Length > 0 ? [heir] : []);
+        problems.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void Calibration_of_a_recipe_that_starts_from_another_is_looked_at_with_it()
+    {
+        const string top = "recipe: top\nextends: base\ncalibrate: { data: own.txt }\n";
+        Bind(top, out var problems, Base.Replace("keep:", "gptq:"));
+        problems.ShouldBeEmpty();
+        Bind(top, out problems, Base);
+        problems.ShouldHaveSingleItem().Span.Line.ShouldBe(3);
+    }
+
+    [Fact]
+    public void A_stack_whose_blocks_are_ordered_by_data_needs_some()
+    {
+        Bind(Base.Replace("calibrate: { data: c.txt }\n", "").Replace("keep:", "bitStack: { scaleWeight: false }"), out var problems);
+        problems.ShouldHaveSingleItem().ToString().ShouldStartWith("r.yaml(7,5,7,13): error PDSL1005: 'bitStack' learns from calibration data");
     }
 
     private static Recipe? Bind(string text, out List<RecipeDiagnostic> problems, params string[] others)

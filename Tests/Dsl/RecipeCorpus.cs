@@ -52,7 +52,7 @@ internal static class RecipeCorpus
             + "  talkingHeads: { query: \"**.q_proj\", key: \"**.k_proj\", value: \"**.k_proj\", output: \"**.q_proj\", norm: \"**.q_proj\", heads: 8, zThreshold: 3, top: 10, edit: \"0.1.2 = 0.5, 1.0.0\" }\n",
         ["a tuning of which a part is taken back"] = Training("{ data: t.txt }") + "analyze: { intruderDimensions: { remain: 0.75 } }\n",
         ["a budget in kilobytes"] = Learning + "budget: 600 KB\nsteps:\n  - match: \"**\"\n    decompose: { orientation: whitened }\n",
-        ["a budget in percent without a space"] = Learning + "budget: 60%\nallocate: farms\nsteps:\n  - match: \"**\"\n    quantize:\n",
+        ["a budget in percent without a space"] = Head + "budget: 60%\nallocate: farms\nsteps:\n  - match: \"**\"\n    quantize:\n",
         ["a budget in bits a weight"] = Learning + "budget: \"2.5 bpw\"\nallocate: measured\nsteps:\n  - match: \"**.q_proj\"\n    gptq:\n",
         ["the largest budgets"] = Head + "budget: 64.0bpw\nallocate: uniform\nsteps:\n  - match: lm_head\n    quantize:\n",
         ["one export"] = Head + Steps + "export: gguf\n",

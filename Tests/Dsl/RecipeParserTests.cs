@@ -51,7 +51,7 @@ public sealed class RecipeParserTests
     {
         var draft = Read(Valid).Draft;
         (draft.Name, draft.Model!.Text, draft.Weights!.Text, draft.Tokenizer!.Text, draft.Seed).ShouldBe(("balanced", "Stories.StoryLlama", "weights/stories.safetensors", "weights/tokenizer.json", 42));
-        draft.Calibrate.ShouldBe(new Calibration("data/calibration.txt", 64, 128, new("r.yaml", 8, 12, 8, 12), new("r.yaml", 8, 20, 8, 40)));
+        draft.Calibrate.ShouldBe(new Calibration("data/calibration.txt", 64, 128, new("r.yaml", 8, 1, 8, 10), new("r.yaml", 8, 20, 8, 40)));
         draft.Evaluate.ShouldBe(new Evaluation("data/test.txt", Metric.Accuracy, 256, 0.05, new("r.yaml", 17, 67, 17, 69), new("r.yaml", 17, 19, 17, 32)));
         draft.Rules.Select(rule => rule.Match).ShouldBe(["layers.*.{q,k}_proj", "**.norm", "head"]);
         draft.Rules[0].Steps.Select(step => step.Step).ShouldBe([new Corda { Rank = 24, SampleNormalization = SampleNormalization.Max }, new Quantize { Bits = 3, Granularity = Granularity.Channel, Symmetric = false }]);

@@ -17,7 +17,7 @@ public sealed class DiagnosticsTests
     [InlineData("**.mlp.*", "**.q_proj", "tiny.recipe.yaml(10,5) PDSL1008: 'model.layers.*.q_proj' gets 'quantize' here and 'quantize' on line 8, which exclude each other; narrow one of the patterns or add 'keep'")]
     [InlineData("model: Stories.StoryLlama", "model: Stories.StoryLama", "tiny.recipe.yaml(2,8) PDSL1013: there is no model 'Stories.StoryLama' in the project; did you mean 'Stories.StoryLlama'?")]
     [InlineData("model: Stories.StoryLlama", "model: StoryLlama", "tiny.recipe.yaml(2,8) PDSL1013: there is no model 'StoryLlama' in the project; did you mean 'Stories.StoryLlama'?")]
-    [InlineData("weights: weights/", "weights: ../weights/", "tiny.recipe.yaml(3,10) PDSL1018: '../weights/stories.safetensors' leaves the project; name a file inside it, or set the property PipelineDslAllowOutsidePaths to true")]
+    [InlineData("weights: weights/", "weights: ../weights/", "tiny.recipe.yaml(3,10) PDSL1018: '../weights/stories.safetensors' leaves the project, from whose folder paths are read, wherever the recipe lies; name a file inside it, or set the property PipelineDslAllowOutsidePaths to true")]
     [InlineData("weights: weights/stories.safetensors", "weights: { file: x }", "tiny.recipe.yaml(3,10) PDSL1001: 'weights' is a mapping; write one text")]
     [InlineData("rank: 8", "rank: 8, rank: 9", "tiny.recipe.yaml(7,23) PDSL1006: 'rank' stands here again, after line 7; keep one of them")]
     [InlineData("rank: 8", "rank: 8, keepRatio: 0.5", "tiny.recipe.yaml(7,34) PDSL1007: 'rank' and 'keepRatio' both choose the rank; keep one of them (layer 'model.layers.*.q_proj')")]
@@ -36,8 +36,8 @@ public sealed class DiagnosticsTests
 
     [Theory]
     [InlineData("", "PDSL1001: the recipe is empty")]
-    [InlineData("recipe: tiny\nweights: w\nsteps:\n  - match: lm_head\n    keep:\n", "PDSL1005: the recipe has no 'model'")]
-    [InlineData("recipe: tiny\nmodel: Quite.Another\nweights: w\nsteps:\n  - match: lm_head\n    keep:\n", "PDSL1013: there is no model 'Quite.Another'")]
+    [InlineData("recipe: tiny\nweights: w\nsteps:\n  - match: lm_head\n    quantize:\n", "PDSL1005: the recipe has no 'model'")]
+    [InlineData("recipe: tiny\nmodel: Quite.Another\nweights: w\nsteps:\n  - match: lm_head\n    quantize:\n", "PDSL1013: there is no model 'Quite.Another'")]
     public void A_recipe_without_a_model_is_one_error_and_the_code_that_loads_it_compiles(string text, string expected)
     {
         var result = EmissionTests.Tiny().Recipe("tiny.recipe.yaml", text).Run();
@@ -64,7 +64,7 @@ public sealed class DiagnosticsTests
     [InlineData("[Quantize(Bits = 8)]", "[Decompose(Rank = 3)]", "Mlp.cs(15,6) PDSL1008: 'fc1' gets 'decompose' here and 'decompose' on line 14, which exclude each other; narrow one of the patterns or add 'keep'")]
     [InlineData("small-mlp", "small mlp", "Mlp.cs(9,9) PDSL1004: the recipe's name is 'small mlp'; use letters, digits, '-' and '_', at most 100 of them")]
     [InlineData("Weights = \"weights/mlp.safetensors\", ", "", "Mlp.cs(9,2) PDSL1005: the recipe has no weights; add Weights = \"<file>\" with a safetensors file or folder")]
-    [InlineData("weights/mlp.safetensors", "/weights/mlp.safetensors", "Mlp.cs(9,32) PDSL1018: '/weights/mlp.safetensors' leaves the project; name a file inside it, or set the property PipelineDslAllowOutsidePaths to true")]
+    [InlineData("weights/mlp.safetensors", "/weights/mlp.safetensors", "Mlp.cs(9,32) PDSL1018: '/weights/mlp.safetensors' leaves the project, from whose folder paths are read, wherever the recipe lies; name a file inside it, or set the property PipelineDslAllowOutsidePaths to true")]
     [InlineData("Samples = 32", "Samples = -1", "Mlp.cs(10,49) PDSL1004: 'samples' is -1; it must be at least 0")]
     [InlineData("[Calibrate(\"data/digits.safetensors\", Samples = 32)]", "", "Mlp.cs(14,6) PDSL1005: 'decompose' learns from calibration data and the recipe names none; add 'calibrate' with the data to use")]
     [InlineData("public Mlp()", "public Mlp(int width)", "Mlp.cs(12,14) PDSL0002: 'Digits.Mlp' is the model of recipe 'small-mlp' and cannot be created: no constructor can be called without arguments; add one, or give every parameter a default value")]

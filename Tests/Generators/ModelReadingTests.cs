@@ -76,7 +76,7 @@ public sealed class ModelReadingTests
     public void Rules_for_different_indices_do_not_contradict_each_other()
     {
         const string steps = "  - match: \"model.layers.0.q_proj\"\n    quantize:\n  - match: \"model.layers.1.q_proj\"\n    quantize: { bits: 3 }\n";
-        var recipe = Models.Tiny.ReplaceLineEndings("\n").Split("steps:\n")[0] + "steps:\n" + steps;
+        var recipe = Models.Tiny.ReplaceLineEndings("\n").Split("calibrate:")[0] + "steps:\n" + steps;
         EmissionTests.Tiny().Recipe("tiny.recipe.yaml", recipe).Run().Diagnostics.ShouldBeEmpty();
         EmissionTests.Tiny().Recipe("tiny.recipe.yaml", recipe.Replace("layers.1", "layers.*")).Run().Diagnostics.ShouldHaveSingleItem().ShouldContain("PDSL1008: 'model.layers.0.q_proj' gets");
     }
@@ -87,7 +87,7 @@ public sealed class ModelReadingTests
     [InlineData("public class M() : Module<Tensor, Tensor>(\"M\") { public required int X { get; set; } public override Tensor forward(Tensor x) => x; }", "M", "it has required members")]
     public void A_model_that_cannot_be_created_is_an_error_without_follow_on_errors(string source, string model, string part)
     {
-        var result = new GeneratorRun().Source("M.cs", "using static TorchSharp.torch; using static TorchSharp.torch.nn;\n" + WithLayer(source)).Recipe("m.recipe.yaml", KeepLayer(model)).Run();
+        var result = new GeneratorRun().Source("M.cs", "using static TorchSharp.torch; using static TorchSharp.torch.nn;\n" + WithLayer(source)).Recipe("m.recipe.yaml", QuantizeLayer(model)).Run();
         result.Diagnostics.ShouldHaveSingleItem().ShouldContain("PDSL0002");
         result.Diagnostics[0].ShouldContain(part);
         result.CompilerProblems.ShouldBeEmpty();
@@ -100,7 +100,7 @@ public sealed class ModelReadingTests
     public void A_nested_model_gets_its_loader_inside_or_as_an_extension(string head, bool inside)
     {
         string source = $"using static TorchSharp.torch; using static TorchSharp.torch.nn;\n{head} M() : Module<Tensor, Tensor>(\"M\") {{ public override Tensor forward(Tensor x) => x; }} }} class Use {{ object F() => Outer.M.LoadM(); }}";
-        var result = new GeneratorRun().Source("M.cs", WithLayer(source)).Recipe("m.recipe.yaml", KeepLayer("Outer.M")).Run();
+        var result = new GeneratorRun().Source("M.cs", WithLayer(source)).Recipe("m.recipe.yaml", QuantizeLayer("Outer.M")).Run();
         result.Diagnostics.ShouldBeEmpty();
         result.CompilerProblems.ShouldBeEmpty();
         result.File("MPipeline.g.cs").Contains("extension(global::Outer.M)").ShouldBe(!inside);
@@ -108,7 +108,7 @@ public sealed class ModelReadingTests
 
     private static string WithLayer(string source) => source.Replace("public override Tensor forward", "public readonly TorchSharp.Modules.Linear a = Linear(3, 4); public override Tensor forward");
 
-    private static string KeepLayer(string model) => $"recipe: m\nmodel: {model}\nweights: w\nsteps:\n  - match: a\n    keep:\n";
+    private static string QuantizeLayer(string model) => $"recipe: m\nmodel: {model}\nweights: w\nsteps:\n  - match: a\n    quantize:\n";
 
     private static string Describe(string source, string model)
     {

@@ -38,8 +38,8 @@ public sealed class NamingTests
         const string body = "() : Module<Tensor, Tensor>(\"M\") { Linear equals = Linear(3, 4); Linear m = Linear(3, 4); public override Tensor forward(Tensor x) => m.call(equals.call(x)); } }";
         string source = $"using TorchSharp.Modules; using static TorchSharp.torch; using static TorchSharp.torch.nn;\npublic class A {{ public class M{body} public class B {{ public class M{body}";
         var result = new GeneratorRun().Source("M.cs", source)
-            .Recipe("a.recipe.yaml", "recipe: a\nmodel: A.M\nweights: w\nsteps:\n  - match: m\n    keep:\n")
-            .Recipe("b.recipe.yaml", "recipe: 2b\nmodel: B.M\nweights: w\nsteps:\n  - match: m\n    keep:\n").Run();
+            .Recipe("a.recipe.yaml", "recipe: a\nmodel: A.M\nweights: w\nsteps:\n  - match: m\n    quantize:\n")
+            .Recipe("b.recipe.yaml", "recipe: 2b\nmodel: B.M\nweights: w\nsteps:\n  - match: m\n    quantize:\n").Run();
         result.Diagnostics.ShouldBeEmpty();
         result.CompilerProblems.ShouldBeEmpty();
         result.Files.Keys.ShouldBe(["APipeline.g.cs", "_2bPipeline.g.cs", "MLayers.g.cs", "BMLayers.g.cs"], ignoreOrder: true);

@@ -41,7 +41,7 @@ public sealed class SeededMistakesTests
     [InlineData(YamlHead + Steps + "budget: 60%\n", "r.recipe.yaml(7,9) PDSL1007")]
     [InlineData(YamlHead + Steps + "allocate: uniform\n", "r.recipe.yaml(7,11) PDSL1005")]
     [InlineData(YamlHead + Steps + "export: gptqv2\n", "r.recipe.yaml(7,9) PDSL1004")]
-    [InlineData(YamlHead + Steps + "train: { data: t.txt }\n", "r.recipe.yaml(7,8) PDSL1005")]
+    [InlineData(YamlHead + Steps + "train: { data: t.txt }\n", "r.recipe.yaml(7,1) PDSL1005")]
     [InlineData("recipe: r\nmodel: StoryLlama\nweights: w\n" + Steps, "r.recipe.yaml(2,8) PDSL1013")]
     [InlineData("recipe: r\nmodel: Stories.Llama3\nweights: w\n" + Steps, "r.recipe.yaml(2,8) PDSL1013")]
     [InlineData("recipe: r\nmodel: Stories.StoryLlama\nweight: w\n" + Steps, "r.recipe.yaml(3,1) PDSL1002")]
@@ -51,7 +51,7 @@ public sealed class SeededMistakesTests
     [InlineData(YamlHead + "steps:\n\t- match: lm_head\n", "r.recipe.yaml(5,1) PDSL1001")]
     [InlineData(YamlHead + Steps + "---\n" + YamlHead, "r.recipe.yaml(7,1) PDSL1001")]
     [InlineData(Learning + "steps:\n  - match: lm_head\n    awq: { bits: 4, groupSize: 100 }\n", "r.recipe.yaml(7,32) PDSL1011")]
-    [InlineData(Learning + "steps:\n  - match: \"**.q_proj\"\n    decompose: { rank: 8, keepRatio: 50% }\n", "r.recipe.yaml(7,38) PDSL1007")]
+    [InlineData(YamlHead + "steps:\n  - match: \"**.q_proj\"\n    decompose: { rank: 8, keepRatio: 50% }\n", "r.recipe.yaml(6,38) PDSL1007")]
     [InlineData(Learning + "steps:\n  - match: lm_head\n    quantise: { bits: 4 }\n    corda: { rank: 8 }\n", "r.recipe.yaml(7,5) PDSL1003")]
     [InlineData(YamlHead + "steps:\n  - match: lm_head\n    decompose: { rank: 1e3 }\n", "r.recipe.yaml(6,24) PDSL1004")]
     [InlineData(YamlHead + "steps:\n  - match: lm_head\n    decompose: { rank: -1 }\n", "r.recipe.yaml(6,24) PDSL1004")]
@@ -85,6 +85,10 @@ public sealed class SeededMistakesTests
     [InlineData(YamlHead + "steps:\n  -\n", "r.recipe.yaml(5,4) PDSL1001")]
     [InlineData(Learning + "steps:\n  - match: lm_head\n    gptq: { bits: 4, groupSize: -1 }\n", "r.recipe.yaml(7,33) PDSL1004")]
     [InlineData(Learning + "steps:\n  - match: model.embed_tokens\n    corda: { rank: 8 }\n", "r.recipe.yaml(6,12) PDSL0001")]
+    [InlineData(Learning + Steps, "r.recipe.yaml(4,1) PDSL1020")]
+    [InlineData(YamlHead + "calibrate:\n  data: c.txt\n" + Steps, "r.recipe.yaml(4,1) PDSL1020")]
+    [InlineData(Learning + "budget: 60%\nallocate: uniform\nsteps:\n  - match: lm_head\n    quantize:\n", "r.recipe.yaml(4,1) PDSL1020")]
+    [InlineData(YamlHead + "steps:\n  - match: lm_head\n    bitStack: { scaleWeight: false }\n", "r.recipe.yaml(6,5) PDSL1005")]
     [InlineData(YamlHead + "calibrate: { data: c.txt, seqLength: 64 }\n" + Steps, "r.recipe.yaml(4,27) PDSL1002")]
     [InlineData(YamlHead + "calibrate:\ndata: c.txt\n" + Steps, "r.recipe.yaml(4,11) PDSL1001|r.recipe.yaml(5,1) PDSL1002")]
     [InlineData(YamlHead + "train: { data: t.txt, lr: 1e-3 }\nsteps:\n  - match: lm_head\n    lora: { r: 8 }\n", "r.recipe.yaml(4,23) PDSL1002|r.recipe.yaml(7,13) PDSL1002")]
@@ -114,6 +118,52 @@ public sealed class SeededMistakesTests
     [InlineData(YamlHead + "\uFEFF" + Steps, "r.recipe.yaml(4,1) PDSL1001")]
     [InlineData(YamlHead + "steps:\0\n", "r.recipe.yaml(4,7) PDSL1001")]
     [InlineData("recipe: r\nmodel: Stories.StoryLlama\nweights: Gew\uFFFDchte.safetensors\n" + Steps, "r.recipe.yaml(3,13) PDSL1001")]
+    [InlineData("recipe: r\nmodel: Stories.StoryLlama\nweights: weights/model.bin\n" + Steps, "r.recipe.yaml(3,10) PDSL1004")]
+    [InlineData("recipe: r\nmodel: Stories.StoryLlama\nweights: weights/model.GGUF\n" + Steps, "r.recipe.yaml(3,10) PDSL1004")]
+    [InlineData("recipe: r\nmodel: Stories.StoryLlama\nweights: https://models.example/w?download=true\n" + Steps, "r.recipe.yaml(3,10) PDSL1004")]
+    [InlineData("recipe: r\nmodel: Stories.StoryLlama\nweights: w*.safetensors\n" + Steps, "r.recipe.yaml(3,10) PDSL1004")]
+    [InlineData(YamlHead + "tokenizer: weights/tokenizer.model\n" + Steps, "r.recipe.yaml(4,12) PDSL1004")]
+    [InlineData(YamlHead + Steps + "evaluate: { data: data/test.parquet }\n", "r.recipe.yaml(7,19) PDSL1004")]
+    [InlineData(YamlHead + "train: { data: t.npz }\nsteps:\n  - match: \"lm_head\"\n    lora:\n", "r.recipe.yaml(4,16) PDSL1004")]
+    [InlineData(YamlHead + "calibrate: { data: c.safetensors, sequenceLength: 64 }\nsteps:\n  - match: \"lm_head\"\n    gptq:\n", "r.recipe.yaml(4,51) PDSL1020")]
+    [InlineData(YamlHead + Steps + "evaluate: { data: t.safetensors, sequenceLength: 64 }\n", "r.recipe.yaml(7,50) PDSL1020")]
+    [InlineData(YamlHead + "train: { data: t.safetensors, packing: false }\nsteps:\n  - match: \"lm_head\"\n    lora:\n", "r.recipe.yaml(4,40) PDSL1020")]
+    [InlineData(YamlHead + "train: { data: t.safetensors, format: chat }\nsteps:\n  - match: \"lm_head\"\n    lora:\n", "r.recipe.yaml(4,39) PDSL1007")]
+    [InlineData(YamlHead + "train: { data: t.txt, validation: t.txt }\nsteps:\n  - match: \"lm_head\"\n    lora:\n", "r.recipe.yaml(4,35) PDSL1004")]
+    [InlineData(YamlHead + "train: { data: t.txt, warmUp: 100, steps: 50 }\nsteps:\n  - match: \"lm_head\"\n    lora:\n", "r.recipe.yaml(4,31) PDSL1007")]
+    [InlineData(YamlHead + "train: { data: t.txt, schedule: wsd, decay: 60, steps: 50 }\nsteps:\n  - match: \"lm_head\"\n    lora:\n", "r.recipe.yaml(4,45) PDSL1007")]
+    [InlineData("recipe: con\nmodel: Stories.StoryLlama\nweights: w.safetensors\n" + Steps, "r.recipe.yaml(1,9) PDSL1004")]
+    [InlineData("recipe: LPT1\nmodel: Stories.StoryLlama\nweights: w.safetensors\n" + Steps, "r.recipe.yaml(1,9) PDSL1004")]
+    [InlineData(YamlHead + "seed: ~\n" + Steps, "r.recipe.yaml(4,7) PDSL1004")]
+    [InlineData(YamlHead + "steps:\n  - match: \"lm_head\"\n    quantize: { symmetric: null }\n", "r.recipe.yaml(6,28) PDSL1004")]
+    [InlineData(YamlHead + "steps:\n  - match: \"***\"\n    quantize:\n", "r.recipe.yaml(5,12) PDSL1004")]
+    [InlineData(YamlHead + "steps:\n  - match: \"**_proj\"\n    quantize:\n", "r.recipe.yaml(5,12) PDSL1004")]
+    [InlineData(YamlHead + "steps:\n  - match: \"lm_head|model.embed_tokens\"\n    quantize:\n", "r.recipe.yaml(5,12) PDSL1012")]
+    [InlineData(YamlHead + "steps:\n  - match: \"re:.*_proj$\"\n    quantize:\n", "r.recipe.yaml(5,12) PDSL1012")]
+    [InlineData(YamlHead + "steps:\n  - match: \"model.layers.[01].q_proj\"\n    quantize:\n", "r.recipe.yaml(5,12) PDSL1012")]
+    [InlineData(YamlHead + "steps:\n  - match: \"**.q_proj\"\n    keep:\n  - match: lm_head\n    quantize:\n  - match: \"**.q_proj\"\n    keep:\n", "r.recipe.yaml(10,5) PDSL1020")]
+    [InlineData(YamlHead + "steps:\n  - match: \"**\"\n    keep:\n", "r.recipe.yaml(5,12) PDSL1020")]
+    [InlineData(Learning + "steps:\n  - match: lm_head\n    bitStack: { order: official }\n  - match: \"**.q_proj\"\n    bitStack: { rank: 8, order: gainPerByte }\n", "r.recipe.yaml(9,33) PDSL1007")]
+    [InlineData(Learning + "steps:\n  - match: lm_head\n    bitStack:\n  - match: \"**.q_proj\"\n    bitStack: { rank: 8, scoringSamples: 8 }\n", "r.recipe.yaml(9,42) PDSL1007")]
+    [InlineData(YamlHead + Steps + "analyze: { intruderDimensions: { layers: model.norm } }\n", "r.recipe.yaml(7,42) PDSL0001")]
+    [InlineData(YamlHead + Steps + "analyze: { intruderDimensions: { base: before.pt } }\n", "r.recipe.yaml(7,40) PDSL1004")]
+    [InlineData(YamlHead + Steps + "analyze: {}\n", "r.recipe.yaml(7,10) PDSL1005")]
+    [InlineData(YamlHead + "<<<<<<< HEAD\nseed: 4\n=======\nseed: 5\n>>>>>>> other\n" + Steps, "r.recipe.yaml(4,1) PDSL1001")]
+    [InlineData("<<<<<<< HEAD\nrecipe: r\nmodel: Stories.StoryLlama\nweights: w.safetensors\n" + Steps, "r.recipe.yaml(1,1) PDSL1001")]
+    [InlineData(YamlHead + "steps: |\n  - match: lm_head\n", "r.recipe.yaml(4,8) PDSL1001")]
+    [InlineData(YamlHead + "steps:\n  - match: >\n      lm_haed\n    quantize:\n", "r.recipe.yaml(5,12) PDSL1012")]
+    [InlineData(YamlHead + "seed: ${SEED}\n" + Steps, "r.recipe.yaml(4,7) PDSL1004")]
+    [InlineData(YamlHead + "seed: {{ SEED }}\n" + Steps, "r.recipe.yaml(4,8) PDSL1001")]
+    [InlineData(YamlHead + "? [ a ]\n: 4\n" + Steps, "r.recipe.yaml(4,3) PDSL1001")]
+    [InlineData(YamlHead + "null: 3\n" + Steps, "r.recipe.yaml(4,1) PDSL1002")]
+    [InlineData(YamlHead + "version: 1.0\n" + Steps, "r.recipe.yaml(4,10) PDSL1004")]
+    [InlineData(YamlHead + Steps + "evaluate: { data: t.txt, maxRegression: 1e400 }\n", "r.recipe.yaml(7,41) PDSL1004")]
+    [InlineData(YamlHead + Steps + "evaluate: { data: t.txt, maxRegression: 5%% }\n", "r.recipe.yaml(7,41) PDSL1004")]
+    [InlineData(YamlHead + "calibrate: { data: c.txt, samples: 0x80 }\nsteps:\n  - match: \"lm_head\"\n    gptq:\n", "r.recipe.yaml(4,36) PDSL1004")]
+    [InlineData("recipe: r\nmodel: Stories.StoryLlama.Body\nweights: w.safetensors\n" + Steps, "r.recipe.yaml(5,12) PDSL1012")]
+    [InlineData("recipe: r\nmodel: global::Stories.StoryLlama\nweights: w.safetensors\n" + Steps, "r.recipe.yaml(2,8) PDSL1013")]
+    [InlineData(YamlHead + Steps + "export: [ [ gptq ] ]\n", "r.recipe.yaml(7,11) PDSL1001")]
+    [InlineData(Learning + "steps:\n  - match: \"lm_head\"\n    decompose: { rank: 8 }\n    bitStack:\n", "r.recipe.yaml(8,5) PDSL1008")]
     public void In_yaml(string recipe, string places) => Check(new GeneratorRun().Source("StoryLlama.cs", Models.Llama).Recipe("r.recipe.yaml", recipe).Run(), places);
 
     /// <summary>Places are those of the file as it is, whatever wrote it.</summary>
@@ -153,6 +203,7 @@ public sealed class SeededMistakesTests
 
     [Theory]
     [InlineData("[Decompose(Rank = 16, Orientation = Orientation.Whitened)]\n    [Quantize(Bits = 8)]", "", "")]
+    [InlineData("[Decompose(Rank = 16, Orientation = Orientation.Whitened)]", "[Decompose(Rank = 16)]", "Mlp.cs(10,2) PDSL1020")]
     [InlineData("Bits = 8", "Bits = 1", "Mlp.cs(15,22) PDSL1004")]
     [InlineData("Bits = 8", "Bits = 8, GroupSize = 4096", "Mlp.cs(15,37) PDSL1011")]
     [InlineData("Rank = 16", "Rank = 65", "Mlp.cs(14,23) PDSL1009")]
@@ -209,12 +260,72 @@ public sealed class SeededMistakesTests
     [InlineData("public Mlp()", "[Corda(Rank = 4)] private readonly Embedding table = Embedding(10, 20); public Mlp()", "Mlp.cs(19,6) PDSL0001")]
     [InlineData("public Mlp()", "[Decompose(Rank = 2, Orientation = Orientation.Context)] private readonly Embedding table = Embedding(10, 20); public Mlp()", "Mlp.cs(19,40) PDSL1007")]
     [InlineData("public Mlp()", "[Decompose(Rank = 400)] private readonly Conv2d conv = Conv2d(3, 8, 3); public Mlp()", "Mlp.cs(19,23) PDSL1009")]
+    [InlineData("[Quantize(Bits = 4, GroupSize = 16)]", "[Keep, Keep]", "Mlp.cs(17,12) PDSL1020")]
+    [InlineData("weights/mlp.safetensors", "weights/mlp.bin", "Mlp.cs(9,32) PDSL1004")]
+    [InlineData("Seed = 7", "Seed = 7, Tokenizer = \"weights/tokenizer.model\"", "Mlp.cs(9,81) PDSL1004")]
+    [InlineData("Samples = 32", "SequenceLength = 64", "Mlp.cs(10,56) PDSL1020")]
+    [InlineData("MaxRegression = 0.01", "SequenceLength = 64", "Mlp.cs(11,79) PDSL1020")]
+    [InlineData("data/test.safetensors", "data/test.parquet", "Mlp.cs(11,11) PDSL1004")]
+    [InlineData("data/digits.safetensors", "data/*.safetensors", "Mlp.cs(10,12) PDSL1004")]
+    [InlineData("small-mlp", "nul", "Mlp.cs(9,9) PDSL1004")]
+    [InlineData("[Calibrate(", "[IntruderDimensions(Base = \"before.ckpt\")]\n[Calibrate(", "Mlp.cs(10,28) PDSL1004")]
+    [InlineData("[Evaluate(\"data/test.safetensors\", Metric = Metric.Accuracy, MaxRegression = 0.01)]", "[Train(\"t.safetensors\", Format = TrainingFormat.Chat)]", "Mlp.cs(11,34) PDSL1007")]
+    [InlineData("namespace Digits;", "namespace Digits; [Calibrate(\"x\")] public record Empty;", "Mlp.cs(7,20) PDSL0003")]
+    [InlineData("namespace Digits;", "namespace Digits; public record Free([property: Quantize] Linear Layer);", "Mlp.cs(7,49) PDSL0001")]
+    [InlineData("namespace Digits;", "namespace Digits; public record Free([field: Quantize] Linear Layer);", "Mlp.cs(7,46) PDSL0001")]
+    [InlineData("namespace Digits;", "namespace Digits; public struct Free { [Quantize] public Linear Layer; }", "Mlp.cs(7,41) PDSL0001")]
+    [InlineData("public Mlp()", "[BitStack(Order = StackOrder.GainPerByte)] private readonly Linear a = Linear(64, 64); [BitStack] private readonly Linear b = Linear(64, 64); public Mlp()", "Mlp.cs(19,93) PDSL1007")]
+    [InlineData("public Mlp()", "[Quantize] private readonly System.Collections.Generic.List<Linear> list = []; public Mlp()", "Mlp.cs(19,6) PDSL0001")]
+    [InlineData("public Mlp()", "[Quantize] private readonly object any = new(); public Mlp()", "Mlp.cs(19,6) PDSL0001")]
+    [InlineData("public Mlp()", "[Quantize] private const int Width = 4; public Mlp()", "Mlp.cs(19,6) PDSL0001")]
+    [InlineData("public Mlp()", "[Quantize] private readonly Conv1d conv = Conv1d(3, 8, 3); public Mlp()", "Mlp.cs(19,6) PDSL0001")]
+    [InlineData("public Mlp()", "[Quantize] private readonly Sequential layers = Sequential((\"a\", Linear(3, 3))); public Mlp()", "Mlp.cs(19,6) PDSL0001")]
+    [InlineData("public Mlp() : base(\"Mlp\")", "protected Mlp() : base(\"Mlp\")", "Mlp.cs(12,14) PDSL0002")]
+    [InlineData("public Mlp() : base(\"Mlp\")", "public required int Width { get; set; }\n    public Mlp() : base(\"Mlp\")", "Mlp.cs(12,14) PDSL0002")]
+    [InlineData("public class Mlp", "file class Mlp", "Mlp.cs(12,12) PDSL0002")]
+    [InlineData("Bits = 8", "Bits = 8, Granularity = (Granularity)(-1)", "Mlp.cs(15,39) PDSL1004")]
+    [InlineData("MaxRegression = 0.01", "MaxRegression = double.PositiveInfinity", "Mlp.cs(11,78) PDSL1004")]
     public void In_attributes(string right, string wrong, string places)
     {
         string model = Models.Mlp.ReplaceLineEndings("\n");
         model.ShouldContain(right);
         model = model.Replace(right, wrong);
         Check(new GeneratorRun().Source("Mlp.cs", places.Length == 0 ? model.Replace("[Quantize(Bits = 4, GroupSize = 16)]", "") : model).Run(), places.Length == 0 ? "Mlp.cs(9,9) PDSL1005" : places);
+    }
+
+    /// <summary>What the compiler refuses itself brings neither the generator down nor errors of its own with it.</summary>
+    [Theory]
+    [InlineData("public Mlp()", "[Recipe(\"x\", Weights = \"w\")] public int Width; public Mlp()", "Mlp.cs(19,6) CS0592")]
+    [InlineData("public Mlp()", "[Recipe(\"x\", Weights = \"w\")] public void Widen() { } public Mlp()", "Mlp.cs(19,6) CS0592")]
+    [InlineData("namespace Digits;", "namespace Digits; [Recipe(\"x\", Weights = \"w\")] public enum Kinds { None }", "Mlp.cs(7,20) CS0592")]
+    [InlineData("Bits = 8", "Bits = 8, Bits = 4", "Mlp.cs(15,25) CS0643")]
+    [InlineData("Samples = 32", "Samples = 32, Samples = 4", "Mlp.cs(10,53) CS0643")]
+    [InlineData("[Calibrate(", "[Calibrate(\"b.safetensors\"), Calibrate(", "Mlp.cs(10,30) CS0579")]
+    [InlineData("GroupSize = 16", "GroupSize = \"16\"", "Mlp.cs(17,37) CS0029")]
+    public void That_the_compiler_refuses_itself(string right, string wrong, string place)
+    {
+        string model = Models.Mlp.ReplaceLineEndings("\n");
+        model.ShouldContain(right);
+        var result = new GeneratorRun().Source("Mlp.cs", model.Replace(right, wrong)).Run();
+        result.Diagnostics.ShouldBeEmpty();
+        result.Raw.Exception.ShouldBeNull();
+        result.CompilerProblems.ShouldHaveSingleItem().ShouldStartWith(place);
+        result.Files.Keys.ShouldContain("Digits.SmallMlpPipeline.g.cs");
+    }
+
+    [Fact]
+    public void On_a_step_that_a_file_calls_otherwise()
+    {
+        string model = "using Q = PipelineDsl.Quantize;\n" + Models.Mlp.ReplaceLineEndings("\n").Replace("public Mlp()", "[Q(Bits = 4)] private static readonly Linear shared = Linear(3, 3); public Mlp()");
+        Check(new GeneratorRun().Source("Mlp.cs", model).Run(), "Mlp.cs(20,6) PDSL0001");
+    }
+
+    /// <summary>A value with line ends in it is shown in one line.</summary>
+    [Fact]
+    public void Each_is_told_in_one_line()
+    {
+        var result = new GeneratorRun().Source("StoryLlama.cs", Models.Llama).Recipe("r.recipe.yaml", YamlHead + "steps: |\n  - match: lm_head\n").Run();
+        result.Diagnostics.ShouldHaveSingleItem().ShouldEndWith("'steps' is the value '- match: lm_head '; write a list whose entries start with '- match:'");
     }
 
     /// <summary>Steps on members that a module gets from its base are read with it.</summary>

@@ -63,6 +63,9 @@ internal sealed class MappingReader
     /// <summary>The value of a key, or null.</summary>
     public YamlNode? Find(string key) => entries.TryGetValue(key, out var entry) ? entry.Value : null;
 
+    /// <summary>Where a key that is there is written.</summary>
+    public SourceSpan SpanOf(string key) => entries[key].Key.Span;
+
     /// <summary>The text of a key's value; null, reported, when it is no text.</summary>
     public WrittenText? Text(string key) => Find(key) is { } value ? TextOf(key, value) : null;
 
@@ -138,6 +141,12 @@ internal sealed class MappingReader
     public bool TryRead(SettingDescriptor setting, YamlNode node, out object value)
     {
         value = setting.Default;
+        if (node is YamlScalar { IsRefused: false, IsEmpty: true })
+        {
+            report(new(DiagnosticIds.InvalidValue, Severity.Error, $"'{setting.Name}' is empty; it must be {ScalarText.Wanted(setting, "")}", node.Span));
+            return false;
+        }
+
         if (TextOf(setting.Name, node) is not { } written)
         {
             return false;

@@ -210,7 +210,7 @@ public sealed class RecipeParser
         }
 
         var settings = new CalibrateAttribute(entry.Data.Text);
-        entry.Reader.Settings(RecipeCatalog.Calibrate, settings);
+        RecipeCatalog.CheckTextSettings(settings.Data, entry.Reader.Settings(RecipeCatalog.Calibrate, settings), Report);
         return RecipeCatalog.Bind(settings, entry.Span, entry.Data.Span);
     }
 
@@ -238,6 +238,11 @@ public sealed class RecipeParser
             return null;
         }
 
+        if (mapping.Entries.Count == 0 && recipe.Find("extends") is null)
+        {
+            Report(DiagnosticIds.MissingSetting, "'analyze' is empty; write what to look for, such as { intruderDimensions: { topK: 10 } }, or drop it", node.Span);
+        }
+
         var words = new WordReader(Report);
         var found = new MappingReader(mapping, Report).Entries.Where(entry => !entry.Key.IsRefused)
             .Select(entry => words.Read(entry.Key, entry.Value, "analysis", AnalysisCatalog.Analyses) is { } read ? new PlacedAnalysis((Analyze)read.Word, read.Given, entry.Key.Span) : null);
@@ -253,6 +258,7 @@ public sealed class RecipeParser
 
         var settings = new EvaluateAttribute(entry.Data.Text);
         var given = entry.Reader.Settings(RecipeCatalog.Evaluate, settings);
+        RecipeCatalog.CheckTextSettings(settings.Data, given, Report);
         var limit = given?.FirstOrDefault(setting => setting.Name == nameof(EvaluateAttribute.MaxRegression));
         bool isPlain = limit is not null && entry.Reader.Text(SettingDescriptor.CamelCase(limit.Name)) is { } text && !text.Text.EndsWith("%", StringComparison.Ordinal);
         return RecipeCatalog.Bind(settings, isPlain, limit?.Span ?? entry.Span, entry.Data.Span, Report);
@@ -268,13 +274,13 @@ public sealed class RecipeParser
         if (node is not YamlMapping mapping)
         {
             Report(DiagnosticIds.BrokenYaml, $"'{key}' is {node.Kind}; write {{ data: <file> }}", node.Span);
-            return (new(new([], node.Span), Report), new("", node.Span), node.Span);
+            return (new(new([], node.Span), Report), new("", node.Span), recipe.SpanOf(key));
         }
 
         var reader = new MappingReader(mapping, Report);
         reader.RefuseOthers($"'{key}'", ["data", .. settings.Select(setting => setting.Name)]);
         var data = reader.RequiredText("data", $"'{key}'", "'data: <file>'", node.Span);
-        return (reader, data ?? new("", node.Span), node.Span);
+        return (reader, data ?? new("", node.Span), recipe.SpanOf(key));
     }
 
     /// <summary>Ends the reading.</summary>

@@ -58,7 +58,8 @@ internal static class YamlReader
         }
         catch (YamlException problem)
         {
-            var (reason, span) = problem.Message.Contains("tab") && TabIndentation(text, path, parser) is { } tab
+            var (reason, span) = MergeConflict(text, path) is { } conflict ? ("two versions stand here that a merge left unresolved; keep one, and delete the lines of <, = and >", conflict)
+                : problem.Message.Contains("tab") && TabIndentation(text, path, parser) is { } tab
                 ? ("a tab indents this line; YAML is indented with spaces", tab)
                 : (problem.Message.TrimEnd('.') + "; check the indentation, write a space after each ':', and close every quote, brace and bracket", SpanOf(path, problem.Start, problem.End));
             tree.Stop($"this is not YAML: {reason}", span);
@@ -118,6 +119,14 @@ internal static class YamlReader
         }
 
         return null;
+    }
+
+    /// <summary>The first line that version control writes where it cannot merge.</summary>
+    private static SourceSpan? MergeConflict(string text, string path)
+    {
+        string[] lines = text.Split('\n');
+        int line = Array.FindIndex(lines, candidate => candidate.StartsWith("<<<<<<< ", StringComparison.Ordinal));
+        return line < 0 ? null : new(path, line + 1, 1, line + 1, lines[line].TrimEnd('\r').Length + 1);
     }
 
     private static SourceSpan PlaceOf(string text, int place, string path)

@@ -15,6 +15,9 @@ public abstract class Analyze : Attribute
     /// <summary>The settings that name members of the model by a pattern, with the patterns.</summary>
     public virtual IEnumerable<(string Setting, string Pattern)> Patterns => [];
 
+    /// <summary>Whether what a setting names by a pattern must be linear layers.</summary>
+    public virtual bool NamesLinear(string setting) => true;
+
     /// <summary>Whether the weights it works on are changed, and not only looked at.</summary>
     public virtual bool Edits => false;
 

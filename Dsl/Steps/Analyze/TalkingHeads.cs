@@ -56,6 +56,9 @@ public sealed class TalkingHeads : Analyze
     }.Where(pattern => pattern.Item2.Length > 0);
 
     /// <inheritdoc/>
+    public override bool NamesLinear(string setting) => setting != nameof(Norm);
+
+    /// <inheritdoc/>
     public override bool Edits => Edit.Length > 0;
 
     /// <summary>What <see cref="Edit"/> says; nothing where it cannot be read.</summary>

@@ -49,6 +49,9 @@ public sealed class BitStack : Step, IStackStep
     /// <inheritdoc/>
     public override StatisticKinds Needs => ScaleWeight ? StatisticKinds.InputNorms : StatisticKinds.None;
 
+    /// <summary>The order of several blocks is found on data as well.</summary>
+    public override bool NeedsCalibration => ScaleWeight || Blocks > 1;
+
     /// <summary>The rank of a block's factors: <see cref="Rank"/> beside signs, or what the signs' bytes buy as well (arXiv:2410.23918, official code).</summary>
     public int FactorRank(LayerShape layer) => Plain ? (int)Math.Min(layer.MaxRank, (layer.Count / (HalfBits * (layer.Rows + layer.Columns))) + Rank) : Rank;
 

@@ -34,8 +34,10 @@ internal sealed partial class InitCommand(Terminal terminal) : AsyncCommand<Init
         }
 
         var (classes, usesPackage) = await Classes(project, settings.Configuration, cancellationToken);
-        var model = Model(classes, settings.Model, project);
-        string weights = settings.Weights is { } named ? contents.Relative(named, "the weights") : Weights(contents, model, project);
+        var fit = new WeightsFit(classes);
+        string? named = settings.Weights is { } path ? contents.Relative(path, "the weights") : contents.Weights.Count == 1 ? contents.Weights[0] : null;
+        var model = Model(classes, settings.Model, candidates => Fitting(candidates, fit, contents, named, project), project);
+        string weights = named ?? Weights(contents, fit, model, project);
         bool readsText = contents.HasTokenizer(weights);
         string? training = settings.Data is { } data ? contents.Relative(data, "the data") : contents.TrainingData.FirstOrDefault(file => ProjectContents.IsText(file) == readsText);
         if (goal == Goal.FineTune && training is null)
@@ -108,7 +110,7 @@ internal sealed partial class InitCommand(Terminal terminal) : AsyncCommand<Init
             : throw new PipelineException(DiagnosticIds.CommandNotPossible, $"MSBuild does not understand '{project}': {output.Trim().Split('\n')[0]}; correct that first", project);
     }
 
-    private ModelClass Model(IReadOnlyList<ModelClass> classes, string? wanted, string project)
+    private ModelClass Model(IReadOnlyList<ModelClass> classes, string? wanted, Func<ModelClass[], ModelClass[]> fitting, string project)
     {
         ModelClass[] creatable = [.. classes.Where(type => type.IsCreatable)];
         if (wanted is not null)
@@ -130,11 +132,42 @@ internal sealed partial class InitCommand(Terminal terminal) : AsyncCommand<Init
 
         // A module that others hold is a part of a model.
         ModelClass[] whole = [.. creatable.Where(type => !classes.Any(other => other.Name != type.Name && other.Uses.Contains(type.Name)))];
-        var candidates = whole.Length > 0 ? whole : creatable;
-        return Choose("Which model?", "--model", candidates, type => type.Name, project);
+        return Choose("Which model?", "--model", fitting(whole.Length > 0 ? whole : creatable), type => type.Name, project);
     }
 
-    private string Weights(ProjectContents contents, ModelClass model, string project)
+    /// <summary>Of several models those that the weights fit best by the names of their tensors; all where there is nothing to go by.</summary>
+    /// <exception cref="PipelineException">PDSL2006: they fit none or several equally well, and nobody is there to choose.</exception>
+    private ModelClass[] Fitting(ModelClass[] candidates, WeightsFit fit, ProjectContents contents, string? weights, string project)
+    {
+        using var store = candidates.Length == 1 || weights is null ? null : OpenOrNull(Path.Combine(contents.Folder, weights));
+        if (store is null or { Names.Count: 0 })
+        {
+            return candidates;
+        }
+
+        var fits = candidates.Select(type => (Type: type, Fit: fit.Of(store, type))).ToList();
+        double best = fits.Max(item => item.Fit);
+        ModelClass[] fitting = best == 0 ? [] : [.. fits.Where(item => item.Fit == best).Select(item => item.Type)];
+        return fitting.Length == 1 || asks ? fitting.Length > 0 ? fitting : candidates
+            : throw new PipelineException(DiagnosticIds.CommandNotPossible, fitting.Length > 0
+                ? $"the weights '{weights}' fit {Listed(fitting)} equally well by the names of their tensors; give --model"
+                : $"the weights '{weights}' fit none of {Listed(candidates)}: no tensor, such as '{store.Names[0]}', is named after its members; give --model, or name other weights", project);
+    }
+
+    private static WeightStore? OpenOrNull(string path)
+    {
+        try
+        {
+            return WeightStore.Open(path);
+        }
+        catch (PipelineException)
+        {
+            // Damaged, or none: it may still be named, and is then refused with the reason.
+            return null;
+        }
+    }
+
+    private string Weights(ProjectContents contents, WeightsFit fit, ModelClass model, string project)
     {
         if (contents.Weights.Count == 0)
         {
@@ -142,23 +175,14 @@ internal sealed partial class InitCommand(Terminal terminal) : AsyncCommand<Init
             throw new PipelineException(DiagnosticIds.MissingFile, $"the project holds no weights{pickles}; put a .safetensors file, or a folder of shards, into it", project);
         }
 
-        // The names of tensors begin with the names of the model's members.
-        var fits = contents.Weights.Select(path => (Path: path, Fit: Fit(Path.Combine(contents.Folder, path), model))).ToList();
+        var fits = contents.Weights.Select(path => (Path: path, Fit: Fit(Path.Combine(contents.Folder, path)))).ToList();
         double best = fits.Max(item => item.Fit);
         return Choose("Which weights?", "--weights", [.. fits.Where(item => item.Fit == best).Select(item => item.Path)], path => path, project);
-    }
 
-    private static double Fit(string path, ModelClass model)
-    {
-        try
+        double Fit(string path)
         {
-            using var store = WeightStore.Open(path);
-            return store.Names.Count == 0 ? 0 : (double)store.Names.Count(name => model.Members.Contains(name.Split('.')[0])) / store.Names.Count;
-        }
-        catch (PipelineException)
-        {
-            // Damaged, or none: it may still be named, and is then refused with the reason.
-            return -1;
+            using var store = OpenOrNull(path);
+            return store is null ? -1 : fit.Of(store, model);
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using PipelineDsl.Cli.Projects;
 using PipelineDsl.Diagnostics;
 
@@ -32,21 +33,20 @@ internal abstract class ResultCommand<TSettings>(Terminal terminal) : BuildingCo
     /// <inheritdoc/>
     protected sealed override void Tell(string project, TSettings settings, BuildResult result, TimeSpan elapsed)
     {
-        if (!File.Exists(file))
-        {
-            if (result.Succeeded)
-            {
-                throw new PipelineException(DiagnosticIds.CommandNotPossible, NoRecipe, project);
-            }
-
-            return;
-        }
-
+        var answers = Answers();
         try
         {
-            string text = File.ReadAllText(file);
-            using var document = JsonDocument.Parse(text);
-            bool hasAnswers = document.RootElement.GetProperty("recipes").GetArrayLength() > 0;
+            if (answers.Count == 0)
+            {
+                if (result.Succeeded)
+                {
+                    throw new PipelineException(DiagnosticIds.CommandNotPossible, NoRecipe, project);
+                }
+
+                return;
+            }
+
+            bool hasAnswers = answers.Exists(answer => Recipes(answer).Count > 0);
             if (!hasAnswers && result.Succeeded)
             {
                 throw new PipelineException(DiagnosticIds.CommandNotPossible, NoAnswer, project);
@@ -54,16 +54,51 @@ internal abstract class ResultCommand<TSettings>(Terminal terminal) : BuildingCo
 
             if (settings.Json)
             {
-                Terminal.Json(text);
+                Terminal.Json(Together(answers));
             }
             else if (hasAnswers)
             {
-                Show(document.RootElement, settings);
+                Show(answers, settings);
             }
         }
         finally
         {
-            File.Delete(file);
+            answers.ForEach(answer => File.Delete(answer.File));
+        }
+    }
+
+    /// <summary>What was answered: once, or for each of several target frameworks, whose name then stands in the file's.</summary>
+    private List<Answer> Answers()
+    {
+        string stem = Path.ChangeExtension(file, null) + ".";
+        string[] files = File.Exists(file) ? [file] : [.. Directory.GetFiles(Path.GetDirectoryName(file)!, Path.GetFileName(stem) + "*.json").Order(StringComparer.Ordinal)];
+        return [.. files.Select(path => new Answer(path, path == file ? null : path[stem.Length..^".json".Length], JsonNode.Parse(File.ReadAllText(path))!.AsObject()))];
+    }
+
+    private static JsonArray Recipes(Answer answer) => answer.Document["recipes"]!.AsArray();
+
+    /// <summary>The answers as one; recipes then say which framework they are built for.</summary>
+    private static JsonObject Together(List<Answer> answers)
+    {
+        var whole = answers[0].Document.DeepClone().AsObject();
+        if (answers[0].Framework is not null)
+        {
+            whole["recipes"] = new JsonArray([.. answers.SelectMany(answer => Recipes(answer).Select(recipe => new JsonObject([new("framework", answer.Framework), .. recipe!.AsObject().Select(member => KeyValuePair.Create(member.Key, member.Value?.DeepClone()))])))]);
+        }
+
+        return whole;
+    }
+
+    private void Show(List<Answer> answers, TSettings settings)
+    {
+        foreach (var answer in answers)
+        {
+            if (answer.Framework is { } framework)
+            {
+                Terminal.Line(framework, "bold");
+            }
+
+            Show(answer.Document.Deserialize<JsonElement>(), settings);
         }
     }
 
@@ -79,4 +114,6 @@ internal abstract class ResultCommand<TSettings>(Terminal terminal) : BuildingCo
     /// <summary>A property that may be absent or null.</summary>
     protected static JsonElement? Find(JsonElement element, string name) =>
         element.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+
+    private sealed record Answer(string File, string? Framework, JsonObject Document);
 }

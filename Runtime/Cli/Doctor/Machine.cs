@@ -81,9 +81,20 @@ internal sealed class Machine(string cacheFolder)
     private static async Task<Check> TensorLibrary(Check library, string? libraryPath, CancellationToken cancellation)
     {
         const string Name = "libtorch";
-        if (NativeLibraries.Find() is not { } place)
+        (string Folder, string Origin) place;
+        try
         {
-            return new(Name, CheckState.Warning, $"{NativeLibraries.Version} is not there yet", "the first build of a project restores it; that takes a while");
+            if (NativeLibraries.Find(NativeLibraries.ChosenFolder) is not { } found)
+            {
+                return new(Name, CheckState.Warning, $"{NativeLibraries.Version} is not there yet", "the first build of a project restores it; that takes a while");
+            }
+
+            place = found;
+        }
+        catch (PipelineException failure)
+        {
+            string[] words = failure.Diagnostic.Message.Split("; ");
+            return new(Name, CheckState.Bad, words[0], words[1], DiagnosticIds.NativeLibraryNotLoaded);
         }
 
         string where = $"in {place.Folder} ({place.Origin})";

@@ -106,15 +106,14 @@ internal sealed class ModelScan : IDisposable
     {
         var reader = assembly.Reader;
         var type = reader.GetTypeDefinition(handle);
-        var members = new List<string>();
-        var uses = new HashSet<string>(StringComparer.Ordinal);
+        var fields = new Dictionary<string, IReadOnlyList<string>>(StringComparer.Ordinal);
         for (var current = handle; ;)
         {
             var definition = reader.GetTypeDefinition(current);
             foreach (var field in definition.GetFields().Select(reader.GetFieldDefinition).Where(field => (field.Attributes & FieldAttributes.Static) == 0))
             {
-                members.Add(reader.GetString(field.Name));
-                uses.UnionWith(field.DecodeSignature(SignatureNames.Instance, null));
+                // A field of the class itself hides one of its bases.
+                fields.TryAdd(reader.GetString(field.Name), field.DecodeSignature(SignatureNames.Instance, null));
             }
 
             if (definition.BaseType.Kind != HandleKind.TypeDefinition || definition.BaseType.IsNil)
@@ -127,7 +126,7 @@ internal sealed class ModelScan : IDisposable
 
         bool creatable = (type.Attributes & TypeAttributes.Abstract) == 0 && type.GetGenericParameters().Count == 0 && IsVisible(reader, type)
             && type.GetMethods().Select(reader.GetMethodDefinition).Any(method => IsParameterless(reader, method));
-        return new(SignatureNames.NameOf(reader, handle), members, [.. uses], creatable);
+        return new(SignatureNames.NameOf(reader, handle), fields, creatable);
     }
 
     private static bool IsVisible(MetadataReader reader, TypeDefinition type) =>

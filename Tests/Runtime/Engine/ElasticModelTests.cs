@@ -1,5 +1,6 @@
 using PipelineDsl.Diagnostics;
 using PipelineDsl.Runtime.Artifacts;
+using PipelineDsl.Runtime.Engine;
 using PipelineDsl.Runtime.Formats.Safetensors;
 using PipelineDsl.Runtime.Models;
 using PipelineDsl.Runtime.Weights;
@@ -148,9 +149,11 @@ public sealed class ElasticModelTests : IDisposable
     public void Layers_that_want_different_orders_are_refused()
     {
         var recipe = TwoLayersProject.Recipe(("first", [Small]), ("twin", [new BitStack { Blocks = 4, Rank = 1, ScoringSamples = 21 }]));
-        var failure = Should.Throw<PipelineException>(() => project.NewRun().Execute(new TwoLayersPipeline(recipe)));
-        failure.Diagnostic.Id.ShouldBe(DiagnosticIds.ContradictorySettings);
-        failure.Diagnostic.Span.Line.ShouldBe(11);
+        var run = project.NewRun();
+        Should.Throw<RunFailedException>(() => run.Execute(new TwoLayersPipeline(recipe)));
+        var problem = run.Diagnostics.ShouldHaveSingleItem();
+        problem.Id.ShouldBe(DiagnosticIds.ContradictorySettings);
+        problem.Span.Line.ShouldBe(11);
     }
 
     [Fact]

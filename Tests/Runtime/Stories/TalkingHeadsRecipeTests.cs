@@ -87,7 +87,7 @@ public sealed class TalkingHeadsRecipeTests : IDisposable
         settings.Query = "model.layers.0.self_attn.q_proj";
         Should.Throw<PipelineException>(() => Run(settings, "query")).Message.ShouldContain("matches 1 members and 'model.layers.*.self_attn.o_proj' 5");
         settings.Query = "model.layers.*.self_attn.{q_proj,rotary}";
-        settings.Output = "model.layers.*.self_attn";
+        settings.Output = "model.layers.*.{self_attn.o_proj,self_attn}";
         Should.Throw<PipelineException>(() => Run(settings, "output")).Message.ShouldContain("which is no linear layer");
     }
 
