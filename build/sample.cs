@@ -55,6 +55,8 @@ return 0;
 int Run(string[] arguments, string? libraryPath = null)
 {
     var start = new ProcessStartInfo("dotnet", arguments) { WorkingDirectory = repository };
+    // Threads of the tensor library that wait must not take the cores from those that work.
+    start.Environment["OMP_WAIT_POLICY"] = "passive";
     if (libraryPath is not null)
     {
         start.Environment[LibStdCppShim.Variable] = libraryPath;
