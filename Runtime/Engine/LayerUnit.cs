@@ -24,6 +24,9 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
     /// <summary>What a solver takes at once unless it says otherwise, in float32 copies of the weight: enough for a complete decomposition in float64.</summary>
     public const double UsualCopies = 16;
 
+    /// <summary>The relative error of a weight of zeros.</summary>
+    private const double ErrorOfZeros = 1;
+
     /// <summary>The layer's path.</summary>
     public string Path => plan.Path;
 
@@ -210,6 +213,11 @@ internal sealed class LayerUnit(PreparedRun run, PlannedLayer plan, ModelLayer l
         }
 
         facts["relativeError"] = RelativeError(weight);
+        if (facts["relativeError"] == ErrorOfZeros)
+        {
+            notes.Add("nothing of the weight is left, for all values are stored as zeros; where they are as small as that, 'scaleType: float32' keeps them");
+        }
+
         return new(weight, newBias?.DetachFromDisposeScope(), facts, spectrum, notes);
     }
 

@@ -17,6 +17,9 @@ public sealed record HalfQuadratic(Tensor Codes, Tensor InverseScales, Tensor Ze
     /// <summary>A flat group cannot be told from one with a huge scale.</summary>
     private const double LargestInverseScale = 2e4;
 
+    /// <summary>Whether a group is narrower than its codes could tell, so that most of them stay unused.</summary>
+    public bool HasNarrowGroup => (InverseScales >= LargestInverseScale).any().item<bool>();
+
     /// <summary>Fits groups of values.</summary>
     /// <param name="groups">[groups, length] float64, each with a scale of its own; NaN counts as missing.</param>
     /// <param name="step">Bits, norm and iterations.</param>

@@ -18,14 +18,15 @@ public sealed class HqqSolver : LayerSolver<Hqq>
     protected override LayerSolution Solve(LayerProblem problem, Hqq step)
     {
         using var scope = NewDisposeScope();
-        var weight = problem.Weight.RewriteDense(dense => Store(dense.Matrix, step));
+        var notes = new List<string>();
+        var weight = problem.Weight.RewriteDense(dense => Store(dense.Matrix, step, notes));
         using var nearest = problem.Weight.RewriteDense(dense => RoundToNearest.Store(dense.Matrix, step));
         var facts = new Dictionary<string, double> { ["relativeErrorNearest"] = MatrixChecks.RelativeError(problem.Weight.Materialize(), nearest.Materialize()) };
-        return new(weight, null, facts, [], []);
+        return new(weight, null, facts, [], [.. notes.Distinct()]);
     }
 
     /// <summary>A matrix on the fitted grid; scales and zero points are rounded to what is stored before the codes are computed.</summary>
-    private static Grid Store(Tensor matrix, Hqq step)
+    private static Grid Store(Tensor matrix, Hqq step, List<string> notes)
     {
         using var scope = NewDisposeScope();
         MatrixChecks.RequireFinite(matrix, "the weight");
@@ -35,6 +36,11 @@ public sealed class HqqSolver : LayerSolver<Hqq>
         var values = matrix.to(float64);
         var groups = nn.functional.pad(values, [0, missing], value: double.NaN).reshape(-1, length);
         var fitted = HalfQuadratic.Of(groups, step);
+        if (fitted.HasNarrowGroup)
+        {
+            notes.Add("some weights are so near to each other that HQQ, whose steps are 5e-5 at least, cannot tell them apart; 'quantize' and 'gptq' have smaller steps");
+        }
+
         var dtype = Dtypes.Of(step.ScaleType);
         var scales = (1 / fitted.InverseScales).to(dtype);
         var exact = scales.to(float64);

@@ -66,8 +66,7 @@ internal sealed class LayerStackPipeline(int width, Func<int, Step> step) : Mode
     /// <summary>Writes weights to a project's folder.</summary>
     public void WriteWeights(string folder)
     {
-        random.manual_seed(3);
-        using var model = CreateModel();
+        using var model = CreateModel().WithWeights(new Generator(3));
         SafetensorsWriter.Write(Path.Combine(folder, WeightsFile), model.state_dict());
     }
 

@@ -17,10 +17,10 @@ public sealed class LossAttributionTests : IDisposable
     public void A_quadratic_loss_has_the_parts_of_its_gradient_and_of_its_curvature()
     {
         using var scope = NewDisposeScope();
-        random.manual_seed(3);
-        var weight = randn(4, 6);
-        var input = randn(32, 6);
-        var target = randn(32, 4);
+        var generator = new Generator(3);
+        var weight = randn(4, 6, generator: generator);
+        var input = randn(32, 6, generator: generator);
+        var target = randn(32, 4, generator: generator);
         SafetensorsWriter.Write(project.In("line.safetensors"), new Dictionary<string, Tensor> { ["only.weight"] = weight });
         SafetensorsWriter.Write(project.In("points.safetensors"), new Dictionary<string, Tensor> { ["input"] = input, ["target"] = target });
         var recipe = TwoLayersProject.Recipe(("only", [new Quantize { Bits = 3, GroupSize = 6 }])) with

@@ -90,6 +90,22 @@ public sealed class PipelineRunnerTests : IDisposable
     }
 
     [Fact]
+    public void A_weight_that_is_stored_as_zeros_is_told()
+    {
+        using (var scope = NewDisposeScope())
+        using (var weights = SafetensorsFile.Open(project.In(TwoLayersProject.WeightsFile)))
+        {
+            var tensors = weights.Names.ToDictionary(name => name, weights.Read);
+            tensors["first.weight"] = tensors["first.weight"] * 1e-9f;
+            SafetensorsWriter.Write(project.In("small.safetensors"), tensors);
+        }
+
+        var run = project.NewRun();
+        run.Execute(new TwoLayersPipeline(TwoLayersProject.Recipe(("*", [new Quantize { GroupSize = 8 }])) with { Weights = "small.safetensors" }));
+        run.Diagnostics.Where(diagnostic => diagnostic.Message.Contains("nothing of the weight is left")).ShouldHaveSingleItem().Message.ShouldStartWith("layer 'first'");
+    }
+
+    [Fact]
     public void A_second_run_solves_nothing_and_changes_no_byte()
     {
         var first = project.NewRun();

@@ -71,10 +71,9 @@ internal static class PixelsProject
 
     private static void Write(TwoLayersProject project)
     {
-        random.manual_seed(11);
         using var scope = NewDisposeScope();
         using var noGradients = no_grad();
-        using var model = new Pixels();
+        using var model = new Pixels().WithWeights(new Generator(11));
         SafetensorsWriter.Write(project.In(WeightsFile), model.state_dict());
         var pictures = Pictures();
         SafetensorsWriter.Write(project.In(DataFile), new Dictionary<string, Tensor> { ["input"] = pictures, ["target"] = model.call(pictures).argmax(1) });

@@ -99,10 +99,9 @@ internal static class TowerProject
 
     private static void Write(TwoLayersProject project)
     {
-        random.manual_seed(11);
         using var scope = NewDisposeScope();
         using var noGradients = no_grad();
-        using var model = new Tower();
+        using var model = new Tower().WithWeights(new Generator(11));
         SafetensorsWriter.Write(project.In(WeightsFile), model.state_dict());
         var inputs = Inputs();
         SafetensorsWriter.Write(project.In(DataFile), new Dictionary<string, Tensor> { ["input"] = inputs, ["target"] = model.call(inputs).argmax(1) });

@@ -48,12 +48,12 @@ internal sealed class TwoLayersProject : IDisposable
     public TwoLayersProject()
     {
         Directory.CreateDirectory(Folder);
-        random.manual_seed(7);
         using var scope = NewDisposeScope();
-        using var model = new TwoLayers();
+        var generator = new Generator(7);
+        using var model = new TwoLayers().WithWeights(generator);
         SafetensorsWriter.Write(In(WeightsFile), model.state_dict());
-        var mixing = randn(24, 24) * linspace(3, 0.05, 24);
-        var input = randn(200, 24).matmul(mixing);
+        var mixing = randn(24, 24, generator: generator) * linspace(3, 0.05, 24);
+        var input = randn(200, 24, generator: generator).matmul(mixing);
         SafetensorsWriter.Write(In(DataFile), new Dictionary<string, Tensor> { ["input"] = input, ["target"] = model.call(input).argmax(1) });
     }
 

@@ -80,8 +80,8 @@ internal sealed class ExportProject : IRunObserver, IDisposable
     /// <summary>A matrix on a grid by rounding to nearest, with float16 scales.</summary>
     public static Grid Rounded(long rows, long columns, int bits, bool symmetric = true, int groupSize = 32, Granularity granularity = Granularity.Group)
     {
-        random.manual_seed((rows * columns) + bits);
-        return Rounded(randn(rows, columns), new GridGeometry(rows, columns, bits, symmetric, granularity, groupSize));
+        using var weight = randn(rows, columns, generator: new Generator((ulong)((rows * columns) + bits)));
+        return Rounded(weight, new GridGeometry(rows, columns, bits, symmetric, granularity, groupSize));
     }
 
     /// <summary>A matrix on a grid by rounding to nearest, with float16 scales.</summary>

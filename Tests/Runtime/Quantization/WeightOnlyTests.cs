@@ -111,6 +111,16 @@ public sealed class WeightOnlyTests
         hqq.Release();
     }
 
+    [Fact]
+    public void Hqq_tells_of_groups_that_are_narrower_than_its_smallest_step()
+    {
+        using var scope = NewDisposeScope();
+        var problem = LayerProblems.Make(24, 18, LayerProblems.Inputs(18));
+        var solution = Solve(problem with { Weight = new Dense(problem.Weight.Materialize() * 1e-5) }, "hqq");
+        solution.Notes.ShouldHaveSingleItem().ShouldContain("cannot tell them apart");
+        solution.Release();
+    }
+
     [Theory]
     [InlineData(2)]
     [InlineData(3)]
