@@ -18,16 +18,39 @@ internal static unsafe class HalfFloats
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<ushort> Round(Vector512<float> values) => SixteenLanes.LowerHalves(Vector512.ShiftRightLogical(Rounded(values), 16));
 
-    /// <summary>Widens values; the count is a multiple of 16.</summary>
+    /// <summary>Widens values.</summary>
     public static void Widen(ushort* source, float* target, long count)
     {
-        for (long i = 0; i < count; i += Lanes)
+        long i = 0;
+        for (; i <= count - Lanes; i += Lanes)
         {
             Vector512.ShiftLeft(SixteenLanes.Load(source + i), 16).AsSingle().Store(target + i);
         }
+
+        for (; i < count; i++)
+        {
+            target[i] = BitConverter.UInt32BitsToSingle((uint)source[i] << 16);
+        }
     }
 
-    /// <summary>Rounds values; the count is a multiple of 4.</summary>
+    /// <summary>Widens values of float16 that are finite and not below zero.</summary>
+    public static void WidenFloat16(ushort* source, float* target, long count)
+    {
+        // Exponent and fraction at float32's place, whose exponents are 112 more.
+        var rebias = Vector512.Create(BitConverter.UInt32BitsToSingle((127 + 112) << 23));
+        long i = 0;
+        for (; i <= count - Lanes; i += Lanes)
+        {
+            (Vector512.ShiftLeft(SixteenLanes.Load(source + i), 13).AsSingle() * rebias).Store(target + i);
+        }
+
+        for (; i < count; i++)
+        {
+            target[i] = (float)BitConverter.UInt16BitsToHalf(source[i]);
+        }
+    }
+
+    /// <summary>Rounds values.</summary>
     public static void Narrow(float* source, ushort* target, long count)
     {
         long i = 0;
@@ -68,14 +91,14 @@ internal static unsafe class HalfFloats
         var nibbles = Vector512.Create(0x000F000F);
         var upper = Vector512.Create(0x00100000);
         var upperHalves = (Vector512<ushort>.Indices * 2) + Vector512<ushort>.One;
+        float* wide = stackalloc float[w.WideValues(1)];
         for (long row = first; row < last; row++)
         {
             var levels = Vector512.Load(w.Tables + (row * w.TableStride));
-            byte* chunk = w.Codes + (row * w.Chunks * NibbleCodes.ChunkBytes);
-            float* scales = w.Scales + (row * w.Groups);
-            float* offsets = w.Offsets is null ? null : w.Offsets + (row * w.Groups);
+            byte* chunk = w.Chunk<NibbleCodes>(row, 0);
+            float* scales = w.ReadGroups(row, 1, wide, out float* offsets);
             Vector512<ushort> pair = default;
-            for (int i = 0; i < w.Chunks; i++, chunk += NibbleCodes.ChunkBytes)
+            for (int i = 0; i < w.Chunks; i++, chunk += PackedMatrix.RowBlock * NibbleCodes.ChunkBytes)
             {
                 if (steps == ChunkSteps)
                 {

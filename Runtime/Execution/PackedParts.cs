@@ -15,9 +15,10 @@ internal sealed record PackedCodes(long Rows, long Columns, Func<long, long, Ten
 /// <param name="Tables">Levels of codes [1 or rows, 16] float32; null for codes that are levels themselves.</param>
 /// <param name="Scales">[rows, groups] float32.</param>
 /// <param name="Offsets">[rows, groups] float32, or null.</param>
+/// <param name="OffsetsInSteps">Whether offsets count steps of the scale.</param>
 /// <param name="GroupLength">Columns that share a scale.</param>
 /// <param name="Lowest">What index 0 stands for where levels are one apart; null for tables of their own.</param>
-internal sealed record PackedParts(PackedCodes Codes, Tensor? Tables, Tensor Scales, Tensor? Offsets, long GroupLength, int? Lowest = null)
+internal sealed record PackedParts(PackedCodes Codes, Tensor? Tables, Tensor Scales, Tensor? Offsets, bool OffsetsInSteps, long GroupLength, int? Lowest = null)
 {
     private const int TableSize = 16;
     private const int NibbleBits = 4;
@@ -47,20 +48,21 @@ internal sealed record PackedParts(PackedCodes Codes, Tensor? Tables, Tensor Sca
         var offsets = grid.ZeroKind switch
         {
             ZeroKind.None => null,
-            ZeroKind.Code => -(Spread(grid.Zeros!) * scales),
+            ZeroKind.Code => -Spread(grid.Zeros!),
             _ => Spread(grid.Zeros!),
         };
 
         // Table entries, or signed bytes: what codes are moved by is part of the offset then.
         int shift = nibbles ? -geometry.Lowest : geometry.Signed ? 0 : -ByteMiddle;
+        bool inSteps = grid.ZeroKind is ZeroKind.None or ZeroKind.Code;
         if (!nibbles && shift != 0)
         {
-            var moved = scales * -shift;
+            var moved = inSteps ? full_like(scales, -shift) : scales * -shift;
             offsets = offsets is null ? moved : offsets + moved;
         }
 
         var tables = !nibbles ? null : nn.functional.pad(grid.Levels ?? arange(geometry.Lowest, geometry.Highest + 1, dtype: float32), [0, TableSize - (1 << geometry.Bits)]).reshape(1, TableSize);
-        return new(new(rows, columns, Read), tables, scales, offsets, length, nibbles && grid.Levels is null ? geometry.Lowest : null);
+        return new(new(rows, columns, Read), tables, scales, offsets, inSteps, length, nibbles && grid.Levels is null ? geometry.Lowest : null);
 
         Tensor Read(long first, long count)
         {
@@ -77,6 +79,6 @@ internal sealed record PackedParts(PackedCodes Codes, Tensor? Tables, Tensor Sca
         var tables = book.Tables.to(float32).reshape(book.Tables.shape[0], -1);
         tables = nn.functional.pad(tables, [0, TableSize - tables.shape[1]]);
         var indices = book.Indices();
-        return new(new(book.Rows, book.Columns, (first, count) => indices.narrow(0, first, count)), tables, ones(book.Rows, 1), null, book.Columns);
+        return new(new(book.Rows, book.Columns, (first, count) => indices.narrow(0, first, count)), tables, ones(book.Rows, 1), null, false, book.Columns);
     }
 }

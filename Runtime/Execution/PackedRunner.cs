@@ -1,4 +1,6 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
 using PipelineDsl.Runtime.Numerics;
 using PipelineDsl.Runtime.Weights;
@@ -18,7 +20,7 @@ internal sealed unsafe class PackedRunner : WeightRunner
     private const int Lanes = 16;
     private const int ChunkColumns = 128;
     private const int ChunkSteps = 8;
-    private const int RowBlock = 4;
+    private const int RowBlock = PackedMatrix.RowBlock;
     private const int TableMask = 15;
 
     /// <summary>Rows that are made dense at once, at most, and for how many tokens twice as many: the more there are, the less it matters that they leave the cache.</summary>
@@ -38,9 +40,15 @@ internal sealed unsafe class PackedRunner : WeightRunner
     /// <summary>Whether the processor multiplies bfloat16 in tiles (AMX). Without, the tensor library's products of float32 are faster, by up to half at 64 tokens.</summary>
     private static readonly bool HasTiles = X86Base.IsSupported && (X86Base.CpuId(7, 0).Edx & (1 << 22)) != 0;
 
+    /// <summary>Groups of a row up to which scales stay the float16 that they were stored as, and zero points bytes: the kernel widens those of a few rows on the stack.</summary>
+    private const int MostGroupsInHalves = 1024;
+
     /// <summary>A thread's buffers: memory that is touched for the first time costs more than the arithmetic.</summary>
     [ThreadStatic]
     private static Tensor?[]? scratch;
+
+    [ThreadStatic]
+    private static float[]? work;
 
     private readonly long rows;
     private readonly long columns;
@@ -48,6 +56,10 @@ internal sealed unsafe class PackedRunner : WeightRunner
     private readonly int groupSteps;
     private readonly int groupChunks;
     private readonly int? lowest;
+    private readonly bool offsetsInSteps;
+
+    /// <summary>Where the buffers lie, and those that were looked at; others take their place when the runner moves.</summary>
+    private Placed? placed;
 
     /// <summary>The matrix as the operator of a CUDA device wants it, made at its first use there.</summary>
     private CudaInt4? cudaInt4;
@@ -62,10 +74,15 @@ internal sealed unsafe class PackedRunner : WeightRunner
         groupChunks = groupSteps == ChunkSteps ? (int)(steps / ChunkSteps) : 1;
         int repeats = (int)(steps / (groupSteps * groupChunks));
         Keep("codes", Pack(parts.Codes));
-        Keep("scales", Groups(parts.Scales, repeats));
+        var scales = Groups(parts.Scales, repeats);
+        var halves = scales.to(float16);
+        bool inHalves = scales.shape[1] <= MostGroupsInHalves && All(halves.isfinite()) && All(scales >= 0) && All(halves.to(float32).eq(scales));
+        Keep("scales", inHalves ? halves : scales);
         if (parts.Offsets is not null)
         {
-            Keep("offsets", Groups(parts.Offsets, repeats));
+            var offsets = Groups(parts.Offsets, repeats);
+            offsetsInSteps = parts.OffsetsInSteps && inHalves && All(offsets.to(int8).to(float32).eq(offsets));
+            Keep("offsets", offsetsInSteps ? offsets.to(int8) : parts.OffsetsInSteps ? offsets * scales : offsets);
         }
 
         if (parts.Tables is not null)
@@ -94,24 +111,27 @@ internal sealed unsafe class PackedRunner : WeightRunner
     /// <inheritdoc/>
     public override Tensor forward(Tensor x)
     {
+        if (MultiplyFew(x) is { } few)
+        {
+            return few;
+        }
+
         using var scope = NewDisposeScope();
         var inputs = x.reshape(-1, columns);
-        long tokens = inputs.shape[0];
-        bool half = x.dtype == bfloat16;
-        bool byTensors = x.device.type != DeviceType.CPU || !IsSupported || x.dtype == float64 || (is_grad_enabled() && x.requires_grad);
-        var y = byTensors && half && OnCuda(x) is { } there ? there.Multiply(inputs)
+        bool byTensors = x.device_type != DeviceType.CPU || !IsSupported || x.dtype == float64 || AsksGradient(x);
+        var y = byTensors && x.dtype == bfloat16 && OnCuda(x) is { } there ? there.Multiply(inputs)
             : byTensors ? RowBlocks.Product(inputs, rows, columns, (first, count) => Block(first, count, x.dtype))
-            : tokens > (half && HasTiles ? MostTokensHalf : MostTokensSingle) ? MultiplyDense(inputs.to(x.dtype != float32 && HasTiles ? bfloat16 : float32))
-            : half ? Narrowed(Multiply(Widened(Padded(inputs))))
-            : Multiply(Padded(inputs.to(float32))).narrow(1, 0, rows);
+            : MultiplyDense(inputs.to(x.dtype != float32 && HasTiles ? bfloat16 : float32));
         return y.to(x.dtype).reshape([.. x.shape[..^1], rows]).MoveToOuterDisposeScope();
     }
+
+    private static bool AsksGradient(Tensor x) => is_grad_enabled() && x.requires_grad;
 
     /// <summary>The matrix for the device of inputs that ask for no gradient, or null where its operator does not take it.</summary>
     private CudaInt4? OnCuda(Tensor x)
     {
         long group = (long)groupSteps * Lanes * groupChunks;
-        if (x.device.type != DeviceType.CUDA || lowest is null || (is_grad_enabled() && x.requires_grad) || !CudaInt4.Fits(rows, columns, group))
+        if (x.device.type != DeviceType.CUDA || lowest is null || AsksGradient(x) || !CudaInt4.Fits(rows, columns, group))
         {
             return null;
         }
@@ -122,39 +142,75 @@ internal sealed unsafe class PackedRunner : WeightRunner
             cudaInt4 = null;
         }
 
-        return cudaInt4 ??= new(Indices(0, rows), lowest.Value, Own("scales"), has_buffer("offsets") ? Own("offsets") : null, group);
-
-        Tensor Own(string name) => get_buffer(name)!.narrow(0, 0, rows);
+        return cudaInt4 ??= new(Indices(0, rows), lowest.Value, PerGroup(0, rows).Scales, PerGroup(0, rows).Offsets, group);
     }
 
-    /// <summary>bfloat16 as float32. The tensor library would wake its threads for it.</summary>
-    private static Tensor Widened(Tensor inputs)
+    /// <summary>The product of a few tokens of 16 or 32 bits through the kernel, or null for any other.</summary>
+    /// <remarks>The tensor library is asked for as little as possible: after a layer has gone through the caches each question costs a microsecond or more.</remarks>
+    private Tensor? MultiplyFew(Tensor x)
     {
-        var wide = empty(inputs.shape, dtype: float32);
-        HalfFloats.Widen((ushort*)Address(inputs), Floats(wide), inputs.numel());
-        return wide;
-    }
-
-    private Tensor Narrowed(Tensor outputs)
-    {
-        var narrow = empty(outputs.shape, dtype: bfloat16);
-        HalfFloats.Narrow(Floats(outputs), (ushort*)Address(narrow), outputs.numel());
-        return narrow.narrow(1, 0, rows);
-    }
-
-    /// <summary>A few tokens [tokens, padded columns] float32 through the kernel; [tokens, padded rows].</summary>
-    private Tensor Multiply(Tensor inputs)
-    {
-        long tokens = inputs.shape[0];
-        var matrix = Matrix();
-        var sums = empty(tokens, matrix.Groups, dtype: float32);
-        var outputs = empty(tokens, PaddedRows, dtype: float32);
-        float* x = Floats(inputs), s = Floats(sums), y = Floats(outputs);
-        if (matrix.Offsets is not null)
+        if (!IsSupported || x.device_type != DeviceType.CPU || AsksGradient(x))
         {
-            for (long token = 0; token < tokens; token++)
+            return null;
+        }
+
+        var dtype = x.dtype;
+        if (dtype == float16)
+        {
+            using var wide = x.to(float32);
+            using var product = MultiplyFew(wide);
+            return product?.to(float16);
+        }
+
+        bool half = dtype == bfloat16;
+        long[] shape = x.shape;
+        long tokens = 1;
+        for (int i = 0; i < shape.Length - 1; i++)
+        {
+            tokens *= shape[i];
+        }
+
+        if (!(half || dtype == float32) || tokens == 0 || tokens > (half && HasTiles ? MostTokensHalf : MostTokensSingle))
+        {
+            return null;
+        }
+
+        if (!x.is_contiguous())
+        {
+            using var dense = x.contiguous();
+            return MultiplyFew(dense);
+        }
+
+        shape[^1] = rows;
+        var result = empty(shape, dtype: dtype);
+        var matrix = Matrix();
+        byte* source = Address(x), target = Address(result);
+        long sumsLength = matrix.Offsets is null ? 0 : Whole(matrix.Groups);
+        bool asTheyCome = !half && columns == PaddedColumns, asTheyGo = !half && rows == PaddedRows;
+        float* sums = Work(tokens * (sumsLength + (asTheyCome ? 0 : PaddedColumns) + (asTheyGo ? 0 : Whole(PaddedRows))));
+        float* inputs = asTheyCome ? (float*)source : sums + (tokens * sumsLength);
+        float* outputs = asTheyGo ? (float*)target : sums + (tokens * (sumsLength + (asTheyCome ? 0 : PaddedColumns)));
+        long outputStride = asTheyGo ? rows : Whole(PaddedRows);
+        for (long token = 0; token < tokens; token++)
+        {
+            float* line = inputs + (token * PaddedColumns);
+            if (half)
             {
-                PackedKernel<NibbleCodes>.GroupSums(matrix, x + (token * PaddedColumns), s + (token * matrix.Groups));
+                HalfFloats.Widen((ushort*)source + (token * columns), line, columns);
+            }
+            else if (!asTheyCome)
+            {
+                new ReadOnlySpan<float>((float*)source + (token * columns), (int)columns).CopyTo(new(line, (int)columns));
+            }
+
+            if (!asTheyCome)
+            {
+                new Span<float>(line + columns, (int)(PaddedColumns - columns)).Clear();
+            }
+
+            if (matrix.Offsets is not null)
+            {
+                PackedKernel<NibbleCodes>.GroupSums(matrix, line, sums + (token * sumsLength));
             }
         }
 
@@ -162,29 +218,59 @@ internal sealed unsafe class PackedRunner : WeightRunner
         {
             if (nibbles)
             {
-                Multiply<NibbleCodes>(matrix, x, s, y, tokens, first, last);
+                Multiply<NibbleCodes>(matrix, inputs, sums, sumsLength, outputs, outputStride, tokens, first, last);
             }
             else
             {
-                Multiply<ByteCodes>(matrix, x, s, y, tokens, first, last);
+                Multiply<ByteCodes>(matrix, inputs, sums, sumsLength, outputs, outputStride, tokens, first, last);
             }
         });
+
+        for (long token = 0; token < tokens && !asTheyGo; token++)
+        {
+            float* line = outputs + (token * outputStride);
+            if (half)
+            {
+                HalfFloats.Narrow(line, (ushort*)target + (token * rows), rows);
+            }
+            else
+            {
+                new ReadOnlySpan<float>(line, (int)rows).CopyTo(new((float*)target + (token * rows), (int)rows));
+            }
+        }
+
         GC.KeepAlive(this);
-        return outputs;
+        GC.KeepAlive(x);
+        return result;
     }
 
-    private void Multiply<TFormat>(in PackedMatrix matrix, float* x, float* sums, float* y, long tokens, long first, long last)
+    /// <summary>A count filled up to whole registers.</summary>
+    private static long Whole(long count) => (count + Lanes - 1) / Lanes * Lanes;
+
+    /// <summary>A thread's memory for this many values, at the start of a cache line.</summary>
+    private static float* Work(long values)
+    {
+        if (work is null || work.Length < values + Lanes)
+        {
+            work = GC.AllocateUninitializedArray<float>((int)(values + Lanes), pinned: true);
+        }
+
+        nint start = (nint)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(work));
+        return (float*)((start + PackedMatrix.CacheLine - 1) / PackedMatrix.CacheLine * PackedMatrix.CacheLine);
+    }
+
+    private void Multiply<TFormat>(in PackedMatrix matrix, float* x, float* sums, long sumsStride, float* y, long outputStride, long tokens, long first, long last)
         where TFormat : struct, ICodeFormat
     {
         long token = 0;
         for (; token + PackedKernel<TFormat>.TokenBlock <= tokens; token += PackedKernel<TFormat>.TokenBlock)
         {
-            PackedKernel<TFormat>.MultiplyFour(matrix, x + (token * PaddedColumns), PaddedColumns, sums + (token * matrix.Groups), y + (token * PaddedRows), PaddedRows, first, last);
+            PackedKernel<TFormat>.MultiplyFour(matrix, x + (token * PaddedColumns), PaddedColumns, sums + (token * sumsStride), sumsStride, y + (token * outputStride), outputStride, first, last);
         }
 
         for (; token < tokens; token++)
         {
-            PackedKernel<TFormat>.MultiplyOne(matrix, x + (token * PaddedColumns), sums + (token * matrix.Groups), y + (token * PaddedRows), first, last);
+            PackedKernel<TFormat>.MultiplyOne(matrix, x + (token * PaddedColumns), sums + (token * sumsStride), y + (token * outputStride), first, last);
         }
     }
 
@@ -257,7 +343,6 @@ internal sealed unsafe class PackedRunner : WeightRunner
     private Tensor Block(long first, long count, ScalarType dtype)
     {
         using var scope = NewDisposeScope();
-        var codes = get_buffer("codes")!.narrow(0, first, count);
         Tensor levels;
         if (nibbles)
         {
@@ -267,11 +352,12 @@ internal sealed unsafe class PackedRunner : WeightRunner
         }
         else
         {
-            levels = codes.reshape(count, -1).to(float32);
+            levels = Codes(first, count).reshape(count, -1).to(float32);
         }
 
-        var values = levels.reshape(count, -1, (long)groupSteps * Lanes) * Spread("scales", first, count);
-        values = has_buffer("offsets") ? values + Spread("offsets", first, count) : values;
+        var (scales, offsets) = PerGroup(first, count);
+        var values = levels.reshape(count, -1, (long)groupSteps * Lanes) * Spread(scales);
+        values = offsets is null ? values : values + Spread(offsets);
         return values.reshape(count, -1).narrow(1, 0, columns).to(dtype).MoveToOuterDisposeScope();
     }
 
@@ -279,30 +365,55 @@ internal sealed unsafe class PackedRunner : WeightRunner
     private Tensor Indices(long first, long count)
     {
         using var scope = NewDisposeScope();
-        var codes = get_buffer("codes")!.narrow(0, first, count);
+        var codes = Codes(first, count);
         var steps = Enumerable.Range(0, ChunkSteps).Select(step => codes.bitwise_right_shift(tensor(4 * step, dtype: int32, device: codes.device)).bitwise_and(tensor(TableMask, dtype: int32, device: codes.device)));
         return stack([.. steps], 2).reshape(count, -1).MoveToOuterDisposeScope();
     }
 
-    /// <summary>What each group has, for each run of columns that share a step of the kernel [count, runs, 1].</summary>
-    private Tensor Spread(string name, long first, long count)
+    /// <summary>Codes of rows [count, chunks, codes of a chunk].</summary>
+    private Tensor Codes(long first, long count)
     {
-        var groups = get_buffer(name)!.narrow(0, first, count);
-        return groupChunks == 1 ? groups.unsqueeze(2) : groups.repeat_interleave(groupChunks, 1).narrow(1, 0, Chunks).unsqueeze(2);
+        long from = first / RowBlock, to = (first + count - 1) / RowBlock + 1;
+        return get_buffer("codes")!.narrow(0, from, to - from).transpose(1, 2).flatten(0, 1).narrow(0, first - (from * RowBlock), count);
     }
 
-    private PackedMatrix Matrix() => new()
+    /// <summary>Scales and offsets of groups [count, groups] float32.</summary>
+    private (Tensor Scales, Tensor? Offsets) PerGroup(long first, long count)
     {
-        Codes = Address(get_buffer("codes")!),
-        Tables = nibbles ? Floats(get_buffer("tables")!) : null,
-        TableStride = nibbles && get_buffer("tables")!.shape[0] > 1 ? Lanes : 0,
-        Scales = Floats(get_buffer("scales")!),
-        Offsets = has_buffer("offsets") ? Floats(get_buffer("offsets")!) : null,
-        Groups = (int)get_buffer("scales")!.shape[1],
-        Chunks = (int)Chunks,
-        GroupSteps = groupSteps,
-        GroupChunks = groupChunks,
-    };
+        var scales = get_buffer("scales")!.narrow(0, first, count).to(float32);
+        var offsets = has_buffer("offsets") ? get_buffer("offsets")!.narrow(0, first, count).to(float32) : null;
+        return (scales, offsets is not null && offsetsInSteps ? offsets * scales : offsets);
+    }
+
+    /// <summary>What each group has, for each run of columns that share a step of the kernel [count, runs, 1].</summary>
+    private Tensor Spread(Tensor groups) => groupChunks == 1 ? groups.unsqueeze(2) : groups.repeat_interleave(groupChunks, 1).narrow(1, 0, Chunks).unsqueeze(2);
+
+    private PackedMatrix Matrix()
+    {
+        var codes = get_buffer("codes")!;
+        if (placed is { } known && ReferenceEquals(known.Codes, codes))
+        {
+            return known.Matrix;
+        }
+
+        var (scales, offsets, tables) = (get_buffer("scales")!, has_buffer("offsets") ? get_buffer("offsets") : null, nibbles ? get_buffer("tables") : null);
+        var matrix = new PackedMatrix
+        {
+            Codes = Address(codes),
+            Tables = tables is null ? null : (float*)Address(tables),
+            TableStride = tables is not null && tables.shape[0] > 1 ? Lanes : 0,
+            Scales = Address(scales),
+            ScalesInHalves = scales.dtype == float16,
+            Offsets = offsets is null ? null : Address(offsets),
+            OffsetsInSteps = offsetsInSteps,
+            Groups = (int)scales.shape[1],
+            Chunks = (int)Chunks,
+            GroupSteps = groupSteps,
+            GroupChunks = groupChunks,
+        };
+        placed = new(codes, matrix);
+        return matrix;
+    }
 
     /// <summary>Runs over rows on as many threads as the tensor library has, in whole blocks.</summary>
     private void ForRows(long workPerValue, long count, Action<long, long> work)
@@ -336,35 +447,35 @@ internal sealed unsafe class PackedRunner : WeightRunner
         return nn.functional.pad(spread, [0, groups - spread.shape[1], 0, PaddedRows - rows]);
     }
 
-    /// <summary>Codes in the kernel's order: int32 [rows, chunks, 16] of 8 nibbles each, or int8 [rows, columns].</summary>
+    private static bool All(Tensor conditions) => conditions.all().item<bool>();
+
+    /// <summary>Codes in the kernel's order [rows / 4, chunks, 4, …]: 16 int32 of 8 nibbles each, or 128 int8.</summary>
     private Tensor Pack(PackedCodes codes)
     {
-        var packed = nibbles ? zeros(PaddedRows, Chunks, Lanes, dtype: int32) : zeros(PaddedRows, PaddedColumns, dtype: int8);
+        var packed = nibbles ? zeros(PaddedRows / RowBlock, Chunks, RowBlock, Lanes, dtype: int32) : zeros(PaddedRows / RowBlock, Chunks, RowBlock, ChunkColumns, dtype: int8);
         for (long first = 0; first < rows; first += PackedRows)
         {
             using var scope = NewDisposeScope();
             long count = Math.Min(PackedRows, rows - first);
-            var block = nn.functional.pad(codes.Read(first, count).to(int32), [0, PaddedColumns - columns]);
+            long blocks = (count + RowBlock - 1) / RowBlock;
+            var block = nn.functional.pad(codes.Read(first, count).to(int32), [0, PaddedColumns - columns, 0, (blocks * RowBlock) - count]).reshape(blocks, RowBlock, Chunks, ChunkColumns).transpose(1, 2);
+            var target = packed.narrow(0, first / RowBlock, blocks);
             if (!nibbles)
             {
-                packed.narrow(0, first, count).copy_(block.to(int8));
+                target.copy_(block);
                 continue;
             }
 
-            var steps = block.reshape(count, Chunks, ChunkSteps, Lanes);
-            var words = steps.select(2, 0).clone();
+            var steps = block.reshape(blocks, Chunks, RowBlock, ChunkSteps, Lanes);
+            target.copy_(steps.select(3, 0));
             for (int step = 1; step < ChunkSteps; step++)
             {
-                words.bitwise_or_(steps.select(2, step).bitwise_left_shift(tensor(4 * step, dtype: int32)));
+                target.bitwise_or_(steps.select(3, step).bitwise_left_shift(tensor(4 * step, dtype: int32)));
             }
-
-            packed.narrow(0, first, count).copy_(words);
         }
 
         return packed;
     }
-
-    private static float* Floats(Tensor tensor) => (float*)Address(tensor);
 
     private static byte* Address(Tensor tensor)
     {
@@ -384,6 +495,9 @@ internal sealed unsafe class PackedRunner : WeightRunner
 
         base.Dispose(disposing);
     }
+
+    /// <summary>Where a matrix lies, as long as its codes are these.</summary>
+    private sealed record Placed(Tensor Codes, PackedMatrix Matrix);
 
     /// <summary>What a thread keeps buffers for.</summary>
     private enum Buffer

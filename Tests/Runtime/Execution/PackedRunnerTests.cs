@@ -119,10 +119,10 @@ public sealed class PackedRunnerTests
         using var scope = NewDisposeScope();
         using var four = Rounded(64, 1024, new Quantize { GroupSize = 128 });
         using var runner = PackedRunner.Of(four)!;
-        runner.Bytes.ShouldBe((64 * 1024 / 2) + (64 * 8 * 4) + (16 * 4));
+        runner.Bytes.ShouldBe((64 * 1024 / 2) + (64 * 8 * 2) + (16 * 4));
         using var eight = Rounded(64, 1024, new Quantize { Bits = 8, Granularity = Granularity.Channel });
         using var bytes = PackedRunner.Of(eight)!;
-        bytes.Bytes.ShouldBe((64 * 1024) + (64 * 4));
+        bytes.Bytes.ShouldBe((64 * 1024) + (64 * 2));
     }
 
     [Fact]
