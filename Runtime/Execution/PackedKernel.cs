@@ -35,23 +35,21 @@ internal static unsafe class PackedKernel<TFormat>
         {
             float* scales = w.ReadGroups(row, RowBlock, wide, out float* offsets);
             w.PrefetchGroups(row + RowBlock, RowBlock);
-            MultiplyRows(w, row, scales, x, y + row);
-            for (int line = 0; line < RowBlock && offsets is not null; line++)
-            {
-                y[row + line] += Offset(w.Groups, offsets, line, sums);
-            }
+            MultiplyRows(w, row, scales, offsets, x, sums, y + row);
         }
     }
 
-    /// <summary>Four rows, without what offsets add.</summary>
+    /// <summary>Four rows.</summary>
+    /// <remarks>The steps are written out: a loop over the two of a short group takes twice the time.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-    private static void MultiplyRows(in PackedMatrix w, long row, float* scales, float* x, float* y)
+    private static void MultiplyRows(in PackedMatrix w, long row, float* scales, float* offsets, float* x, float* sums, float* y)
     {
-        int groups = w.Groups, steps = w.GroupSteps, subs = ChunkSteps / steps, groupChunks = w.GroupChunks, chunks = w.Chunks;
-        byte* c0 = w.Codes + (row * w.Chunks * TFormat.ChunkBytes);
+        int groups = w.Groups, groupChunks = w.GroupChunks, chunks = w.Chunks, ends = Ends(w);
+        byte* c0 = w.Codes + (row * chunks * TFormat.ChunkBytes);
         float* s0 = scales, s1 = s0 + groups, s2 = s1 + groups, s3 = s2 + groups;
         var (t0, t1, t2, t3) = (Table(w, row), Table(w, row + 1), Table(w, row + 2), Table(w, row + 3));
         Vector512<float> a0 = default, a1 = default, a2 = default, a3 = default;
+        Vector512<float> p0 = default, p1 = default, p2 = default, p3 = default;
         int group = 0;
         for (int chunk = 0; chunk < chunks; chunk++)
         {
@@ -59,30 +57,141 @@ internal static unsafe class PackedKernel<TFormat>
             byte* c1 = c0 + TFormat.ChunkBytes, c2 = c1 + TFormat.ChunkBytes, c3 = c2 + TFormat.ChunkBytes;
             var (v0, v1, v2, v3) = (TFormat.Begin(c0), TFormat.Begin(c1), TFormat.Begin(c2), TFormat.Begin(c3));
             group = groupChunks > 1 ? chunk / groupChunks : group;
-            int step = 0;
-            for (int sub = 0; sub < subs; sub++)
+            var values = Vector512.Load(x);
+            p0 = Vector512.FusedMultiplyAdd(TFormat.Next(c0, 0, ref v0, t0), values, p0);
+            p1 = Vector512.FusedMultiplyAdd(TFormat.Next(c1, 0, ref v1, t1), values, p1);
+            p2 = Vector512.FusedMultiplyAdd(TFormat.Next(c2, 0, ref v2, t2), values, p2);
+            p3 = Vector512.FusedMultiplyAdd(TFormat.Next(c3, 0, ref v3, t3), values, p3);
+            if ((ends & 1) != 0)
             {
-                Vector512<float> p0 = default, p1 = default, p2 = default, p3 = default;
-                for (int end = step + steps; step < end; step++, x += Lanes)
-                {
-                    var values = Vector512.Load(x);
-                    p0 = Vector512.FusedMultiplyAdd(TFormat.Next(c0, step, ref v0, t0), values, p0);
-                    p1 = Vector512.FusedMultiplyAdd(TFormat.Next(c1, step, ref v1, t1), values, p1);
-                    p2 = Vector512.FusedMultiplyAdd(TFormat.Next(c2, step, ref v2, t2), values, p2);
-                    p3 = Vector512.FusedMultiplyAdd(TFormat.Next(c3, step, ref v3, t3), values, p3);
-                }
-
-                a0 = Vector512.FusedMultiplyAdd(p0, Vector512.Create(s0[group]), a0);
-                a1 = Vector512.FusedMultiplyAdd(p1, Vector512.Create(s1[group]), a1);
-                a2 = Vector512.FusedMultiplyAdd(p2, Vector512.Create(s2[group]), a2);
-                a3 = Vector512.FusedMultiplyAdd(p3, Vector512.Create(s3[group]), a3);
-                group += groupChunks > 1 ? 0 : 1;
+                End(ref a0, ref p0, s0 + group);
+                End(ref a1, ref p1, s1 + group);
+                End(ref a2, ref p2, s2 + group);
+                End(ref a3, ref p3, s3 + group);
+                group++;
             }
 
+            values = Vector512.Load(x + (1 * Lanes));
+            p0 = Vector512.FusedMultiplyAdd(TFormat.Next(c0, 1, ref v0, t0), values, p0);
+            p1 = Vector512.FusedMultiplyAdd(TFormat.Next(c1, 1, ref v1, t1), values, p1);
+            p2 = Vector512.FusedMultiplyAdd(TFormat.Next(c2, 1, ref v2, t2), values, p2);
+            p3 = Vector512.FusedMultiplyAdd(TFormat.Next(c3, 1, ref v3, t3), values, p3);
+            if ((ends & 2) != 0)
+            {
+                End(ref a0, ref p0, s0 + group);
+                End(ref a1, ref p1, s1 + group);
+                End(ref a2, ref p2, s2 + group);
+                End(ref a3, ref p3, s3 + group);
+                group++;
+            }
+
+            values = Vector512.Load(x + (2 * Lanes));
+            p0 = Vector512.FusedMultiplyAdd(TFormat.Next(c0, 2, ref v0, t0), values, p0);
+            p1 = Vector512.FusedMultiplyAdd(TFormat.Next(c1, 2, ref v1, t1), values, p1);
+            p2 = Vector512.FusedMultiplyAdd(TFormat.Next(c2, 2, ref v2, t2), values, p2);
+            p3 = Vector512.FusedMultiplyAdd(TFormat.Next(c3, 2, ref v3, t3), values, p3);
+            if ((ends & 4) != 0)
+            {
+                End(ref a0, ref p0, s0 + group);
+                End(ref a1, ref p1, s1 + group);
+                End(ref a2, ref p2, s2 + group);
+                End(ref a3, ref p3, s3 + group);
+                group++;
+            }
+
+            values = Vector512.Load(x + (3 * Lanes));
+            p0 = Vector512.FusedMultiplyAdd(TFormat.Next(c0, 3, ref v0, t0), values, p0);
+            p1 = Vector512.FusedMultiplyAdd(TFormat.Next(c1, 3, ref v1, t1), values, p1);
+            p2 = Vector512.FusedMultiplyAdd(TFormat.Next(c2, 3, ref v2, t2), values, p2);
+            p3 = Vector512.FusedMultiplyAdd(TFormat.Next(c3, 3, ref v3, t3), values, p3);
+            if ((ends & 8) != 0)
+            {
+                End(ref a0, ref p0, s0 + group);
+                End(ref a1, ref p1, s1 + group);
+                End(ref a2, ref p2, s2 + group);
+                End(ref a3, ref p3, s3 + group);
+                group++;
+            }
+
+            values = Vector512.Load(x + (4 * Lanes));
+            p0 = Vector512.FusedMultiplyAdd(TFormat.Next(c0, 4, ref v0, t0), values, p0);
+            p1 = Vector512.FusedMultiplyAdd(TFormat.Next(c1, 4, ref v1, t1), values, p1);
+            p2 = Vector512.FusedMultiplyAdd(TFormat.Next(c2, 4, ref v2, t2), values, p2);
+            p3 = Vector512.FusedMultiplyAdd(TFormat.Next(c3, 4, ref v3, t3), values, p3);
+            if ((ends & 16) != 0)
+            {
+                End(ref a0, ref p0, s0 + group);
+                End(ref a1, ref p1, s1 + group);
+                End(ref a2, ref p2, s2 + group);
+                End(ref a3, ref p3, s3 + group);
+                group++;
+            }
+
+            values = Vector512.Load(x + (5 * Lanes));
+            p0 = Vector512.FusedMultiplyAdd(TFormat.Next(c0, 5, ref v0, t0), values, p0);
+            p1 = Vector512.FusedMultiplyAdd(TFormat.Next(c1, 5, ref v1, t1), values, p1);
+            p2 = Vector512.FusedMultiplyAdd(TFormat.Next(c2, 5, ref v2, t2), values, p2);
+            p3 = Vector512.FusedMultiplyAdd(TFormat.Next(c3, 5, ref v3, t3), values, p3);
+            if ((ends & 32) != 0)
+            {
+                End(ref a0, ref p0, s0 + group);
+                End(ref a1, ref p1, s1 + group);
+                End(ref a2, ref p2, s2 + group);
+                End(ref a3, ref p3, s3 + group);
+                group++;
+            }
+
+            values = Vector512.Load(x + (6 * Lanes));
+            p0 = Vector512.FusedMultiplyAdd(TFormat.Next(c0, 6, ref v0, t0), values, p0);
+            p1 = Vector512.FusedMultiplyAdd(TFormat.Next(c1, 6, ref v1, t1), values, p1);
+            p2 = Vector512.FusedMultiplyAdd(TFormat.Next(c2, 6, ref v2, t2), values, p2);
+            p3 = Vector512.FusedMultiplyAdd(TFormat.Next(c3, 6, ref v3, t3), values, p3);
+            if ((ends & 64) != 0)
+            {
+                End(ref a0, ref p0, s0 + group);
+                End(ref a1, ref p1, s1 + group);
+                End(ref a2, ref p2, s2 + group);
+                End(ref a3, ref p3, s3 + group);
+                group++;
+            }
+
+            values = Vector512.Load(x + (7 * Lanes));
+            p0 = Vector512.FusedMultiplyAdd(TFormat.Next(c0, 7, ref v0, t0), values, p0);
+            p1 = Vector512.FusedMultiplyAdd(TFormat.Next(c1, 7, ref v1, t1), values, p1);
+            p2 = Vector512.FusedMultiplyAdd(TFormat.Next(c2, 7, ref v2, t2), values, p2);
+            p3 = Vector512.FusedMultiplyAdd(TFormat.Next(c3, 7, ref v3, t3), values, p3);
+            if ((ends & 128) != 0)
+            {
+                End(ref a0, ref p0, s0 + group);
+                End(ref a1, ref p1, s1 + group);
+                End(ref a2, ref p2, s2 + group);
+                End(ref a3, ref p3, s3 + group);
+                group++;
+            }
+
+            x += ChunkSteps * Lanes;
             c0 += RowBlock * TFormat.ChunkBytes;
         }
 
-        Sums(y, a0, a1, a2, a3);
+        var products = Sums(a0, a1, a2, a3);
+        (offsets is null ? products : products + Offsets(groups, offsets, sums)).Store(y);
+    }
+
+    /// <summary>The steps of a chunk, as bits, after which a group ends; a group of several chunks is added up chunk by chunk.</summary>
+    private static int Ends(in PackedMatrix w) => w.GroupSteps switch
+    {
+        1 => 0b_1111_1111,
+        2 => 0b_1010_1010,
+        4 => 0b_1000_1000,
+        _ => 0b_1000_0000,
+    };
+
+    /// <summary>Adds a group's products times its scale.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void End(ref Vector512<float> sum, ref Vector512<float> products, float* scale)
+    {
+        sum = Vector512.FusedMultiplyAdd(products, Vector512.Create(*scale), sum);
+        products = default;
     }
 
     /// <summary>Y = X Wᵀ for four tokens.</summary>
@@ -97,6 +206,7 @@ internal static unsafe class PackedKernel<TFormat>
     /// <param name="last">The row after the last, likewise.</param>
     public static void MultiplyFour(in PackedMatrix w, float* x, long inputStride, float* sums, long sumsStride, float* y, long outputStride, long first, long last)
     {
+        int groups = w.Groups;
         float* lines = stackalloc float[RowBlock * TokenBlock];
         float* wide = stackalloc float[w.WideValues(RowBlock)];
         for (long row = first; row < last; row += RowBlock)
@@ -106,20 +216,19 @@ internal static unsafe class PackedKernel<TFormat>
             MultiplyRows(w, row, scales, x, inputStride, lines);
             for (int token = 0; token < TokenBlock; token++)
             {
-                for (int line = 0; line < RowBlock; line++)
-                {
-                    y[(token * outputStride) + row + line] = lines[(token * RowBlock) + line] + (offsets is null ? 0 : Offset(w.Groups, offsets, line, sums + (token * sumsStride)));
-                }
+                var products = Vector128.Load(lines + (token * RowBlock));
+                (offsets is null ? products : products + Offsets(groups, offsets, sums + (token * sumsStride))).Store(y + (token * outputStride) + row);
             }
         }
     }
 
     /// <summary>Four rows for four tokens [tokens, rows], without what offsets add.</summary>
+    /// <remarks>Steps come in pairs, as in a short group: see above.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     private static void MultiplyRows(in PackedMatrix w, long row, float* scales, float* x, long inputStride, float* lines)
     {
-        int groups = w.Groups, steps = w.GroupSteps, subs = ChunkSteps / steps, groupChunks = w.GroupChunks, chunks = w.Chunks;
-        byte* c0 = w.Codes + (row * w.Chunks * TFormat.ChunkBytes);
+        int groups = w.Groups, groupChunks = w.GroupChunks, chunks = w.Chunks, ends = Ends(w);
+        byte* c0 = w.Codes + (row * chunks * TFormat.ChunkBytes);
         float* s0 = scales, s1 = s0 + groups, s2 = s1 + groups, s3 = s2 + groups;
         var (t0, t1, t2, t3) = (Table(w, row), Table(w, row + 1), Table(w, row + 2), Table(w, row + 3));
         Vector512<float> a00 = default, a01 = default, a02 = default, a03 = default, a10 = default, a11 = default, a12 = default, a13 = default;
@@ -132,56 +241,90 @@ internal static unsafe class PackedKernel<TFormat>
             byte* c1 = c0 + TFormat.ChunkBytes, c2 = c1 + TFormat.ChunkBytes, c3 = c2 + TFormat.ChunkBytes;
             var (v0, v1, v2, v3) = (TFormat.Begin(c0), TFormat.Begin(c1), TFormat.Begin(c2), TFormat.Begin(c3));
             group = groupChunks > 1 ? chunk / groupChunks : group;
-            int step = 0;
-            for (int sub = 0; sub < subs; sub++)
+            var (f0, f1, f2, f3) = (Scaled(t0, s0 + group), Scaled(t1, s1 + group), Scaled(t2, s2 + group), Scaled(t3, s3 + group));
+            for (int step = 0; step < ChunkSteps; step += 2)
             {
-                var f0 = TFormat.Scale(t0, Vector512.Create(s0[group]));
-                var f1 = TFormat.Scale(t1, Vector512.Create(s1[group]));
-                var f2 = TFormat.Scale(t2, Vector512.Create(s2[group]));
-                var f3 = TFormat.Scale(t3, Vector512.Create(s3[group]));
-                for (int end = step + steps; step < end; step++)
+                var w0 = TFormat.NextScaled(c0, step, ref v0, f0);
+                var w1 = TFormat.NextScaled(c1, step, ref v1, f1);
+                var w2 = TFormat.NextScaled(c2, step, ref v2, f2);
+                var w3 = TFormat.NextScaled(c3, step, ref v3, f3);
+                var values = Vector512.Load(x0);
+                a00 = Vector512.FusedMultiplyAdd(w0, values, a00);
+                a10 = Vector512.FusedMultiplyAdd(w1, values, a10);
+                a20 = Vector512.FusedMultiplyAdd(w2, values, a20);
+                a30 = Vector512.FusedMultiplyAdd(w3, values, a30);
+                values = Vector512.Load(x1);
+                a01 = Vector512.FusedMultiplyAdd(w0, values, a01);
+                a11 = Vector512.FusedMultiplyAdd(w1, values, a11);
+                a21 = Vector512.FusedMultiplyAdd(w2, values, a21);
+                a31 = Vector512.FusedMultiplyAdd(w3, values, a31);
+                values = Vector512.Load(x2);
+                a02 = Vector512.FusedMultiplyAdd(w0, values, a02);
+                a12 = Vector512.FusedMultiplyAdd(w1, values, a12);
+                a22 = Vector512.FusedMultiplyAdd(w2, values, a22);
+                a32 = Vector512.FusedMultiplyAdd(w3, values, a32);
+                values = Vector512.Load(x3);
+                a03 = Vector512.FusedMultiplyAdd(w0, values, a03);
+                a13 = Vector512.FusedMultiplyAdd(w1, values, a13);
+                a23 = Vector512.FusedMultiplyAdd(w2, values, a23);
+                a33 = Vector512.FusedMultiplyAdd(w3, values, a33);
+                if ((ends >> step & 1) != 0)
                 {
-                    var w0 = TFormat.NextScaled(c0, step, ref v0, f0);
-                    var w1 = TFormat.NextScaled(c1, step, ref v1, f1);
-                    var w2 = TFormat.NextScaled(c2, step, ref v2, f2);
-                    var w3 = TFormat.NextScaled(c3, step, ref v3, f3);
-                    var values = Vector512.Load(x0);
-                    a00 = Vector512.FusedMultiplyAdd(w0, values, a00);
-                    a10 = Vector512.FusedMultiplyAdd(w1, values, a10);
-                    a20 = Vector512.FusedMultiplyAdd(w2, values, a20);
-                    a30 = Vector512.FusedMultiplyAdd(w3, values, a30);
-                    values = Vector512.Load(x1);
-                    a01 = Vector512.FusedMultiplyAdd(w0, values, a01);
-                    a11 = Vector512.FusedMultiplyAdd(w1, values, a11);
-                    a21 = Vector512.FusedMultiplyAdd(w2, values, a21);
-                    a31 = Vector512.FusedMultiplyAdd(w3, values, a31);
-                    values = Vector512.Load(x2);
-                    a02 = Vector512.FusedMultiplyAdd(w0, values, a02);
-                    a12 = Vector512.FusedMultiplyAdd(w1, values, a12);
-                    a22 = Vector512.FusedMultiplyAdd(w2, values, a22);
-                    a32 = Vector512.FusedMultiplyAdd(w3, values, a32);
-                    values = Vector512.Load(x3);
-                    a03 = Vector512.FusedMultiplyAdd(w0, values, a03);
-                    a13 = Vector512.FusedMultiplyAdd(w1, values, a13);
-                    a23 = Vector512.FusedMultiplyAdd(w2, values, a23);
-                    a33 = Vector512.FusedMultiplyAdd(w3, values, a33);
-                    x0 += Lanes;
-                    x1 += Lanes;
-                    x2 += Lanes;
-                    x3 += Lanes;
+                    group++;
+                    (f0, f1, f2, f3) = (Scaled(t0, s0 + group), Scaled(t1, s1 + group), Scaled(t2, s2 + group), Scaled(t3, s3 + group));
                 }
 
-                group += groupChunks > 1 ? 0 : 1;
+                w0 = TFormat.NextScaled(c0, step + 1, ref v0, f0);
+                w1 = TFormat.NextScaled(c1, step + 1, ref v1, f1);
+                w2 = TFormat.NextScaled(c2, step + 1, ref v2, f2);
+                w3 = TFormat.NextScaled(c3, step + 1, ref v3, f3);
+                values = Vector512.Load(x0 + Lanes);
+                a00 = Vector512.FusedMultiplyAdd(w0, values, a00);
+                a10 = Vector512.FusedMultiplyAdd(w1, values, a10);
+                a20 = Vector512.FusedMultiplyAdd(w2, values, a20);
+                a30 = Vector512.FusedMultiplyAdd(w3, values, a30);
+                values = Vector512.Load(x1 + Lanes);
+                a01 = Vector512.FusedMultiplyAdd(w0, values, a01);
+                a11 = Vector512.FusedMultiplyAdd(w1, values, a11);
+                a21 = Vector512.FusedMultiplyAdd(w2, values, a21);
+                a31 = Vector512.FusedMultiplyAdd(w3, values, a31);
+                values = Vector512.Load(x2 + Lanes);
+                a02 = Vector512.FusedMultiplyAdd(w0, values, a02);
+                a12 = Vector512.FusedMultiplyAdd(w1, values, a12);
+                a22 = Vector512.FusedMultiplyAdd(w2, values, a22);
+                a32 = Vector512.FusedMultiplyAdd(w3, values, a32);
+                values = Vector512.Load(x3 + Lanes);
+                a03 = Vector512.FusedMultiplyAdd(w0, values, a03);
+                a13 = Vector512.FusedMultiplyAdd(w1, values, a13);
+                a23 = Vector512.FusedMultiplyAdd(w2, values, a23);
+                a33 = Vector512.FusedMultiplyAdd(w3, values, a33);
+                if ((ends >> step & 2) != 0)
+                {
+                    group++;
+                    if (step < ChunkSteps - 2)
+                    {
+                        (f0, f1, f2, f3) = (Scaled(t0, s0 + group), Scaled(t1, s1 + group), Scaled(t2, s2 + group), Scaled(t3, s3 + group));
+                    }
+                }
+
+                x0 += 2 * Lanes;
+                x1 += 2 * Lanes;
+                x2 += 2 * Lanes;
+                x3 += 2 * Lanes;
             }
 
             c0 += RowBlock * TFormat.ChunkBytes;
         }
 
-        Sums(lines, a00, a10, a20, a30);
-        Sums(lines + RowBlock, a01, a11, a21, a31);
-        Sums(lines + (2 * RowBlock), a02, a12, a22, a32);
-        Sums(lines + (3 * RowBlock), a03, a13, a23, a33);
+        Sums(a00, a10, a20, a30).Store(lines);
+        Sums(a01, a11, a21, a31).Store(lines + RowBlock);
+        Sums(a02, a12, a22, a32).Store(lines + (2 * RowBlock));
+        Sums(a03, a13, a23, a33).Store(lines + (3 * RowBlock));
     }
+
+    /// <summary>What a group's codes are looked up in, or multiplied by.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Scaled(Vector512<float> table, float* scale) => TFormat.Scale(table, Vector512.Create(*scale));
 
     /// <summary>The values of rows [last − first, chunks · 128] in float32.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -262,33 +405,36 @@ internal static unsafe class PackedKernel<TFormat>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> Table(in PackedMatrix w, long row) => w.Tables is null ? default : Vector512.Load(w.Tables + (row * w.TableStride));
 
+    /// <summary>The sums of four registers' lanes.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Sums(float* lines, Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> d)
+    private static Vector128<float> Sums(Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> d)
     {
-        lines[0] = Vector512.Sum(a);
-        lines[1] = Vector512.Sum(b);
-        lines[2] = Vector512.Sum(c);
-        lines[3] = Vector512.Sum(d);
+        var pairs = Avx.HorizontalAdd(Avx.HorizontalAdd(a.GetLower() + a.GetUpper(), b.GetLower() + b.GetUpper()), Avx.HorizontalAdd(c.GetLower() + c.GetUpper(), d.GetLower() + d.GetUpper()));
+        return pairs.GetLower() + pairs.GetUpper();
     }
 
-    /// <summary>Σ over groups of offset · Σ x, for one of a few rows.</summary>
-    private static float Offset(int groups, float* offsets, int line, float* sums)
+    /// <summary>Σ over groups of offset · Σ x, for four rows.</summary>
+    private static Vector128<float> Offsets(int groups, float* offsets, float* sums)
     {
-        offsets += line * groups;
-        Vector512<float> sum = default;
+        float* o1 = offsets + groups, o2 = o1 + groups, o3 = o2 + groups;
+        Vector512<float> a0 = default, a1 = default, a2 = default, a3 = default;
         int group = 0;
         for (; group <= groups - Lanes; group += Lanes)
         {
-            sum = Vector512.FusedMultiplyAdd(Vector512.Load(offsets + group), Vector512.Load(sums + group), sum);
+            var values = Vector512.Load(sums + group);
+            a0 = Vector512.FusedMultiplyAdd(Vector512.Load(offsets + group), values, a0);
+            a1 = Vector512.FusedMultiplyAdd(Vector512.Load(o1 + group), values, a1);
+            a2 = Vector512.FusedMultiplyAdd(Vector512.Load(o2 + group), values, a2);
+            a3 = Vector512.FusedMultiplyAdd(Vector512.Load(o3 + group), values, a3);
         }
 
-        float rest = 0;
+        var sum = Sums(a0, a1, a2, a3);
         for (; group < groups; group++)
         {
-            rest += offsets[group] * sums[group];
+            sum += Vector128.Create(offsets[group], o1[group], o2[group], o3[group]) * sums[group];
         }
 
-        return Vector512.Sum(sum) + rest;
+        return sum;
     }
 
     private static void DequantizeChunk(in PackedMatrix w, long row, int chunk, float* scales, float* offsets, float* line)
