@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace PipelineDsl.Runtime.Execution;
 
@@ -18,6 +19,18 @@ internal unsafe interface ICodeFormat
     /// <param name="held">What <see cref="Begin"/> gave.</param>
     /// <param name="table">The levels of codes, where the format looks them up.</param>
     static abstract Vector512<float> Next(byte* chunk, int step, ref Vector512<int> held, Vector512<float> table);
+
+    /// <summary>As <see cref="Begin"/>, for half the lanes.</summary>
+    static abstract Vector256<int> BeginHalf(byte* chunk, int half);
+
+    /// <summary>As <see cref="Next"/>, for half the lanes; with AVX2.</summary>
+    /// <param name="chunk">The chunk.</param>
+    /// <param name="step">0 to 7, in this order.</param>
+    /// <param name="half">0 or 1.</param>
+    /// <param name="held">What <see cref="BeginHalf"/> gave.</param>
+    /// <param name="lower">Levels of codes 0 to 7, where the format looks them up.</param>
+    /// <param name="upper">Levels of codes 8 to 15.</param>
+    static abstract Vector256<float> NextHalf(byte* chunk, int step, int half, ref Vector256<int> held, Vector256<float> lower, Vector256<float> upper);
 
     /// <summary>What <see cref="NextScaled"/> needs of a group: its scaled levels, or the scale.</summary>
     static abstract Vector512<float> Scale(Vector512<float> table, Vector512<float> scale);
@@ -44,6 +57,17 @@ internal readonly unsafe struct NibbleCodes : ICodeFormat
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<int> BeginHalf(byte* chunk, int half) => Vector256.Load((int*)chunk + (8 * half));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> NextHalf(byte* chunk, int step, int half, ref Vector256<int> held, Vector256<float> lower, Vector256<float> upper)
+    {
+        var levels = SixteenLanes.LookUp(lower, upper, held);
+        held = Vector256.ShiftRightLogical(held, 4);
+        return levels;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Scale(Vector512<float> table, Vector512<float> scale) => table * scale;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -61,6 +85,13 @@ internal readonly unsafe struct ByteCodes : ICodeFormat
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Next(byte* chunk, int step, ref Vector512<int> held, Vector512<float> table) =>
         SixteenLanes.Load((sbyte*)(chunk + (16 * step)));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<int> BeginHalf(byte* chunk, int half) => default;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> NextHalf(byte* chunk, int step, int half, ref Vector256<int> held, Vector256<float> lower, Vector256<float> upper) =>
+        Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32((sbyte*)(chunk + (16 * step) + (8 * half))));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Scale(Vector512<float> table, Vector512<float> scale) => scale;

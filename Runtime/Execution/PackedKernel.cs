@@ -35,7 +35,18 @@ internal static unsafe class PackedKernel<TFormat>
         {
             float* scales = w.ReadGroups(row, RowBlock, wide, out float* offsets);
             w.PrefetchGroups(row + RowBlock, RowBlock);
-            MultiplyRows(w, row, scales, offsets, x, sums, y + row);
+            if (SixteenLanes.AreWhole)
+            {
+                MultiplyRows(w, row, scales, offsets, x, sums, y + row);
+                continue;
+            }
+
+            var products = Vector128.Create(
+                MultiplyRow(w, row, scales, x),
+                MultiplyRow(w, row + 1, scales + w.Groups, x),
+                MultiplyRow(w, row + 2, scales + (2 * w.Groups), x),
+                MultiplyRow(w, row + 3, scales + (3 * w.Groups), x));
+            (offsets is null ? products : products + Offsets(w.Groups, offsets, sums)).Store(y + row);
         }
     }
 
@@ -175,6 +186,39 @@ internal static unsafe class PackedKernel<TFormat>
 
         var products = Sums(a0, a1, a2, a3);
         (offsets is null ? products : products + Offsets(groups, offsets, sums)).Store(y);
+    }
+
+    /// <summary>A row without what offsets add, with AVX2, whose registers hold no more.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
+    private static float MultiplyRow(in PackedMatrix w, long row, float* scales, float* x)
+    {
+        const int Half = Lanes / 2;
+        int groupChunks = w.GroupChunks, chunks = w.Chunks, ends = Ends(w), group = 0;
+        byte* codes = w.Chunk<TFormat>(row, 0);
+        float* table = w.Tables + (row * w.TableStride);
+        var (lower, upper) = w.Tables is null ? default : (Vector256.Load(table), Vector256.Load(table + Half));
+        Vector256<float> sum = default, p = default, q = default;
+        for (int chunk = 0; chunk < chunks; chunk++)
+        {
+            Sse.Prefetch0(codes + Ahead);
+            var (v, u) = (TFormat.BeginHalf(codes, 0), TFormat.BeginHalf(codes, 1));
+            group = groupChunks > 1 ? chunk / groupChunks : group;
+            for (int step = 0; step < ChunkSteps; step++, x += Lanes)
+            {
+                p = Vector256.FusedMultiplyAdd(TFormat.NextHalf(codes, step, 0, ref v, lower, upper), Vector256.Load(x), p);
+                q = Vector256.FusedMultiplyAdd(TFormat.NextHalf(codes, step, 1, ref u, lower, upper), Vector256.Load(x + Half), q);
+                if ((ends >> step & 1) != 0)
+                {
+                    sum = Vector256.FusedMultiplyAdd(p + q, Vector256.Create(scales[group]), sum);
+                    p = q = default;
+                    group++;
+                }
+            }
+
+            codes += RowBlock * TFormat.ChunkBytes;
+        }
+
+        return Vector256.Sum(sum);
     }
 
     /// <summary>The steps of a chunk, as bits, after which a group ends; a group of several chunks is added up chunk by chunk.</summary>

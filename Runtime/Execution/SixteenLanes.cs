@@ -23,7 +23,7 @@ internal static unsafe class SixteenLanes
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> LookUp(Vector512<float> table, Vector512<int> indices) => Avx512F.IsSupported
         ? Avx512F.PermuteVar16x32(table, indices)
-        : Vector512.Create(LookUp(table, indices.GetLower()), LookUp(table, indices.GetUpper()));
+        : Vector512.Create(LookUp(table.GetLower(), table.GetUpper(), indices.GetLower()), LookUp(table.GetLower(), table.GetUpper(), indices.GetUpper()));
 
     /// <summary>16 signed bytes as numbers.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -43,9 +43,10 @@ internal static unsafe class SixteenLanes
         ? Avx512F.ConvertToVector256UInt16(values)
         : Vector256.Narrow(values.GetLower(), values.GetUpper());
 
+    /// <summary>The same of a table in halves, for 8 indices; with AVX2.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<float> LookUp(Vector512<float> table, Vector256<int> indices) => Avx.BlendVariable(
-        Avx2.PermuteVar8x32(table.GetLower(), indices),
-        Avx2.PermuteVar8x32(table.GetUpper(), indices),
+    public static Vector256<float> LookUp(Vector256<float> lower, Vector256<float> upper, Vector256<int> indices) => Avx.BlendVariable(
+        Avx2.PermuteVar8x32(lower, indices),
+        Avx2.PermuteVar8x32(upper, indices),
         Vector256.ShiftLeft(indices, SignBit - HalfBit).AsSingle());
 }
