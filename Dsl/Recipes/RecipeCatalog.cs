@@ -107,7 +107,7 @@ public static class RecipeCatalog
         : null;
 
     /// <summary>What is wrong with the kind of a weights file, or null.</summary>
-    public static string? CheckWeights(string path) => Ends(path, Pickles) ? $"'{path}' is named like a pickle, which may run any code when it is read and is refused; convert it to safetensors, and name that"
+    public static string? CheckWeights(string path) => IsPickle(path) ? $"'{path}' is named like a pickle, which may run any code when it is read and is refused; convert it to safetensors, and name that"
         : Ends(path, OtherWeights) ? $"'{path}' is not named like a safetensors file, and nothing else is read; convert it, or name the weights that it was made of"
         : null;
 
@@ -116,6 +116,9 @@ public static class RecipeCatalog
 
     /// <summary>What is wrong with the kind of a data file, or null.</summary>
     public static string? CheckData(string path) => Ends(path, NoText) ? $"'{path}' is named like neither text nor safetensors, and nothing else is read; write its texts to a .txt or .jsonl file, or its numbers as 'input' and 'target' to a .safetensors file" : null;
+
+    /// <summary>Whether a file is named like a pickle, which may run any code when it is read.</summary>
+    public static bool IsPickle(string path) => Ends(path, Pickles);
 
     private static bool Ends(string path, string[] extensions) => extensions.Any(extension => path.EndsWith(extension, StringComparison.OrdinalIgnoreCase));
 

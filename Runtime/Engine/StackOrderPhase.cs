@@ -31,7 +31,8 @@ internal sealed class StackOrderPhase(IModelPipeline pipeline, PreparedRun run, 
             return null;
         }
 
-        var step = AgreedStep([.. stacks.Select(stack => stack.Unit)]);
+        // All stacks are ordered in one way: a recipe in which they differ is refused before it is run.
+        var step = StepOf(stacks[0].Unit)!;
         var layers = stacks.Select(stack => (stack.Unit.Path, Blocks: Stack.Blocks(stack.Result.Weight)))
             .Select(stack => new StackedLayer(stack.Path, stack.Blocks.Count, stack.Blocks[0].Bytes)).ToList();
         return new(layers, layers.All(layer => layer.Blocks == 1) ? [] : Order(stacks, layers, step, cancellation));
@@ -39,9 +40,6 @@ internal sealed class StackOrderPhase(IModelPipeline pipeline, PreparedRun run, 
 
     /// <summary>The step that leaves a stack, or null.</summary>
     public static IStackStep? StepOf(LayerUnit layer) => layer.Plan.Steps.OfType<IStackStep>().LastOrDefault();
-
-    /// <summary>The one way in which all stacks are ordered: a recipe in which they differ is refused before it is run.</summary>
-    public static IStackStep AgreedStep(IReadOnlyList<LayerUnit> stacks) => StepOf(stacks[0])!;
 
     private IReadOnlyList<int> Order(List<SolvedUnit> stacks, List<StackedLayer> layers, IStackStep step, CancellationToken cancellation)
     {

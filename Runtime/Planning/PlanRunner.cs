@@ -288,7 +288,7 @@ public sealed class PlanRunner(RunOptions options, IRunObserver observer, WorkRa
                 return;
             }
 
-            var step = StackOrderPhase.AgreedStep(stacks);
+            var step = StackOrderPhase.StepOf(stacks[0])!;
             int[] blocks = [.. stacks.Select(Blocks)];
             if (blocks.Max() == 1)
             {

@@ -1,4 +1,5 @@
 using PipelineDsl.Diagnostics;
+using PipelineDsl.Recipes;
 using PipelineDsl.Runtime.Formats.Safetensors;
 
 namespace PipelineDsl.Cli.Projects;
@@ -13,7 +14,6 @@ internal sealed class ProjectContents
     private static readonly string[] DataTensors = ["input", "target"];
 
     private static readonly string[] HeldOutWords = ["test", "valid", "held", "eval", "dev"];
-    private static readonly string[] PickleExtensions = [".bin", ".pt", ".pth", ".ckpt"];
 
     private ProjectContents(string folder, IReadOnlyList<string> files)
     {
@@ -22,7 +22,7 @@ internal sealed class ProjectContents
         string[] tensors = [.. files.Where(file => HasExtension(file, Safetensors) && Path.GetFileName(file) != AdapterWeights && !sharded.Contains(DirectoryOf(file)))];
         string[] rows = [.. tensors.Where(file => HoldsRows(Path.Combine(folder, file)))];
         Weights = [.. sharded, .. tensors.Except(rows)];
-        Pickles = [.. files.Where(file => PickleExtensions.Any(extension => HasExtension(file, extension)))];
+        Pickles = [.. files.Where(RecipeCatalog.IsPickle)];
         string[] data = [.. files.Where(file => HasExtension(file, ".jsonl") || (HasExtension(file, ".txt") && DirectoryOf(file).Length > 0)), .. rows];
         HeldOutData = [.. data.Where(IsHeldOut)];
         TrainingData = [.. data.Where(file => !IsHeldOut(file)).OrderByDescending(file => Path.GetFileName(file).Contains("train", StringComparison.OrdinalIgnoreCase)).ThenByDescending(file => HasExtension(file, ".jsonl"))];
