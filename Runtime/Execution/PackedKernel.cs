@@ -12,11 +12,11 @@ internal static unsafe class PackedKernel<TFormat>
     /// <summary>Rows that are worked on at once.</summary>
     public const int RowBlock = PackedMatrix.RowBlock;
 
-    /// <summary>Bytes of codes from what is worked on to what is asked for.</summary>
-    private const int Ahead = 4096;
-
     /// <summary>Tokens that are worked on at once.</summary>
     public const int TokenBlock = 4;
+
+    /// <summary>Bytes of codes from what is worked on to what is asked for.</summary>
+    private const int Ahead = 4096;
 
     private const int Lanes = 16;
     private const int ChunkSteps = 8;

@@ -56,6 +56,7 @@ internal sealed unsafe class PackedRunner : WeightRunner
     private readonly int groupSteps;
     private readonly int groupChunks;
     private readonly int? lowest;
+    private readonly bool inHalves;
     private readonly bool offsetsInSteps;
 
     /// <summary>Where the buffers lie, and those that were looked at; others take their place when the runner moves.</summary>
@@ -76,7 +77,7 @@ internal sealed unsafe class PackedRunner : WeightRunner
         Keep("codes", Pack(parts.Codes));
         var scales = Groups(parts.Scales, repeats);
         var halves = scales.to(float16);
-        bool inHalves = scales.shape[1] <= MostGroupsInHalves && All(halves.isfinite()) && All(scales >= 0) && All(halves.to(float32).eq(scales));
+        inHalves = scales.shape[1] <= MostGroupsInHalves && All(halves.isfinite()) && All(scales >= 0) && All(halves.to(float32).eq(scales));
         Keep("scales", inHalves ? halves : scales);
         if (parts.Offsets is not null)
         {
@@ -142,7 +143,13 @@ internal sealed unsafe class PackedRunner : WeightRunner
             cudaInt4 = null;
         }
 
-        return cudaInt4 ??= new(Indices(0, rows), lowest.Value, PerGroup(0, rows).Scales, PerGroup(0, rows).Offsets, group);
+        if (cudaInt4 is null)
+        {
+            var (scales, offsets) = PerGroup(0, rows);
+            cudaInt4 = new(Indices(0, rows), lowest.Value, scales, offsets, group);
+        }
+
+        return cudaInt4;
     }
 
     /// <summary>The product of a few tokens of 16 or 32 bits through the kernel, or null for any other.</summary>
@@ -170,7 +177,7 @@ internal sealed unsafe class PackedRunner : WeightRunner
             tokens *= shape[i];
         }
 
-        if (!(half || dtype == float32) || tokens == 0 || tokens > (half && HasTiles ? MostTokensHalf : MostTokensSingle))
+        if (!(half || dtype == float32) || shape.Length == 0 || shape[^1] != columns || tokens == 0 || tokens > (half && HasTiles ? MostTokensHalf : MostTokensSingle))
         {
             return null;
         }
@@ -390,13 +397,20 @@ internal sealed unsafe class PackedRunner : WeightRunner
 
     private PackedMatrix Matrix()
     {
-        var codes = get_buffer("codes")!;
-        if (placed is { } known && ReferenceEquals(known.Codes, codes))
+        var (codes, scales) = (get_buffer("codes")!, get_buffer("scales")!);
+        if (placed is { } known && ReferenceEquals(known.Codes, codes) && ReferenceEquals(known.Scales, scales))
         {
             return known.Matrix;
         }
 
-        var (scales, offsets, tables) = (get_buffer("scales")!, has_buffer("offsets") ? get_buffer("offsets") : null, nibbles ? get_buffer("tables") : null);
+        // A model that is cast casts what its layers hold; the kernel reads what it was made for.
+        if (scales.dtype != float32 && !(inHalves && scales.dtype == float16) || IsCast("offsets") || IsCast("tables"))
+        {
+            this.to(float32);
+            (codes, scales) = (get_buffer("codes")!, get_buffer("scales")!);
+        }
+
+        var (offsets, tables) = (has_buffer("offsets") ? get_buffer("offsets") : null, nibbles ? get_buffer("tables") : null);
         var matrix = new PackedMatrix
         {
             Codes = Address(codes),
@@ -411,8 +425,10 @@ internal sealed unsafe class PackedRunner : WeightRunner
             GroupSteps = groupSteps,
             GroupChunks = groupChunks,
         };
-        placed = new(codes, matrix);
+        placed = new(codes, scales, matrix);
         return matrix;
+
+        bool IsCast(string name) => has_buffer(name) && get_buffer(name)!.dtype is not (ScalarType.Float32 or ScalarType.Int8);
     }
 
     /// <summary>Runs over rows on as many threads as the tensor library has, in whole blocks.</summary>
@@ -496,8 +512,8 @@ internal sealed unsafe class PackedRunner : WeightRunner
         base.Dispose(disposing);
     }
 
-    /// <summary>Where a matrix lies, as long as its codes are these.</summary>
-    private sealed record Placed(Tensor Codes, PackedMatrix Matrix);
+    /// <summary>Where a matrix lies, as long as its codes and scales are these.</summary>
+    private sealed record Placed(Tensor Codes, Tensor Scales, PackedMatrix Matrix);
 
     /// <summary>What a thread keeps buffers for.</summary>
     private enum Buffer

@@ -82,6 +82,52 @@ public sealed class PackedRunnerTests
     }
 
     [Fact]
+    public void Inputs_of_another_width_are_refused_and_no_tokens_give_none()
+    {
+        using var scope = NewDisposeScope();
+        using var form = Rounded(10, 256, new Quantize());
+        using var runner = PackedRunner.Of(form)!;
+        Should.Throw<System.Runtime.InteropServices.ExternalException>(() => runner.forward(ones(1, 128)));
+        Should.Throw<System.Runtime.InteropServices.ExternalException>(() => runner.forward(ones(4, 128)));
+        runner.forward(ones(0, 256)).shape.ShouldBe([0, 10]);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(6)]
+    public void Inputs_that_do_not_lie_row_after_row_are_read_as_they_are(long tokens)
+    {
+        using var scope = NewDisposeScope();
+        using var form = Rounded(10, 256, new Quantize());
+        using var runner = PackedRunner.Of(form)!;
+        var x = randn(256, 2 * tokens, generator: new Generator(3)).mT.narrow(0, tokens, tokens);
+        runner.forward(x).ShouldBeNear(x.matmul(form.Materialize().mT), 1e-5);
+        var half = x.to(float16);
+        runner.forward(half).dtype.ShouldBe(float16);
+        runner.forward(half).ShouldBeNear(x.matmul(form.Materialize().mT), 2e-3);
+    }
+
+    [Theory]
+    [InlineData("4 bits, groups of 32, asymmetric", ScalarType.BFloat16)]
+    [InlineData("4 bits, groups of 32, asymmetric", ScalarType.Float16)]
+    [InlineData("offsets of halves, 7 bits", ScalarType.Float16)]
+    [InlineData("5 bits, groups of 32", ScalarType.BFloat16)]
+    [InlineData("a table a row", ScalarType.Float16)]
+    public void A_runner_that_is_cast_computes_as_before(string name, ScalarType dtype)
+    {
+        using var scope = NewDisposeScope();
+        using var form = Forms[name](10, 256);
+        using var runner = PackedRunner.Of(form)!;
+        var x = randn(1, 256, generator: new Generator(3));
+        var before = runner.forward(x);
+        runner.to(dtype);
+        foreach (long tokens in new[] { 30, 1 })
+        {
+            runner.forward(x.expand(tokens, -1)).ShouldBeNear(before.expand(tokens, -1), 0.02);
+        }
+    }
+
+    [Fact]
     public void Results_do_not_depend_on_the_number_of_threads_and_leave_nothing_alive()
     {
         using var scope = NewDisposeScope();
