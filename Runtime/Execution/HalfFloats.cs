@@ -4,7 +4,8 @@ using System.Runtime.Intrinsics.X86;
 
 namespace PipelineDsl.Runtime.Execution;
 
-/// <summary>bfloat16 and back, and matrices of bfloat16 whose columns stand as nibbles of a packed matrix give them.</summary>
+/// <summary>Floats of 16 bits widened and back, and matrices of bfloat16 whose columns stand as nibbles of a packed matrix give them.</summary>
+/// <remarks>What every product runs through is compiled for good at once: the runtime's first, plain code of it takes as long as the product.</remarks>
 internal static unsafe class HalfFloats
 {
     private const int Lanes = 16;
@@ -19,6 +20,7 @@ internal static unsafe class HalfFloats
     public static Vector256<ushort> Round(Vector512<float> values) => SixteenLanes.LowerHalves(Vector512.ShiftRightLogical(Rounded(values), 16));
 
     /// <summary>Widens values.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Widen(ushort* source, float* target, long count)
     {
         long i = 0;
@@ -34,6 +36,7 @@ internal static unsafe class HalfFloats
     }
 
     /// <summary>Widens values of float16 that are finite and not below zero.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void WidenFloat16(ushort* source, float* target, long count)
     {
         // Exponent and fraction at float32's place, whose exponents are 112 more.
@@ -51,6 +54,7 @@ internal static unsafe class HalfFloats
     }
 
     /// <summary>Rounds values.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Narrow(float* source, ushort* target, long count)
     {
         long i = 0;
@@ -70,6 +74,7 @@ internal static unsafe class HalfFloats
     /// <param name="source">[count], a multiple of 128.</param>
     /// <param name="target">[count].</param>
     /// <param name="count">Values.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Interleave(ushort* source, ushort* target, long count)
     {
         for (long chunk = 0; chunk < count; chunk += ChunkColumns)

@@ -28,6 +28,7 @@ internal static unsafe class PackedKernel<TFormat>
     /// <param name="y">[rows].</param>
     /// <param name="first">The first row, a multiple of 4.</param>
     /// <param name="last">The row after the last, likewise.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void MultiplyOne(in PackedMatrix w, float* x, float* sums, float* y, long first, long last)
     {
         float* wide = stackalloc float[w.WideValues(RowBlock)];
@@ -248,6 +249,7 @@ internal static unsafe class PackedKernel<TFormat>
     /// <param name="outputStride">Values from one token to the next.</param>
     /// <param name="first">The first row, a multiple of 4.</param>
     /// <param name="last">The row after the last, likewise.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void MultiplyFour(in PackedMatrix w, float* x, long inputStride, float* sums, long sumsStride, float* y, long outputStride, long first, long last)
     {
         int groups = w.Groups;
@@ -420,6 +422,7 @@ internal static unsafe class PackedKernel<TFormat>
     }
 
     /// <summary>Σ x of each group [groups].</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void GroupSums(in PackedMatrix w, float* x, float* sums)
     {
         int steps = w.GroupSteps * w.GroupChunks;
@@ -458,6 +461,7 @@ internal static unsafe class PackedKernel<TFormat>
     }
 
     /// <summary>Σ over groups of offset · Σ x, for four rows.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static Vector128<float> Offsets(int groups, float* offsets, float* sums)
     {
         float* o1 = offsets + groups, o2 = o1 + groups, o3 = o2 + groups;

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 
@@ -61,6 +62,7 @@ internal readonly unsafe struct PackedMatrix
     /// <param name="wide">Where they are put if they do not lie like this: <see cref="WideValues"/> values.</param>
     /// <param name="offsets">The offsets, or null.</param>
     /// <returns>The scales.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public float* ReadGroups(long row, int rows, float* wide, out float* offsets)
     {
         int count = rows * Groups;
@@ -102,6 +104,7 @@ internal readonly unsafe struct PackedMatrix
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Prefetch(byte* values, int size, long row, int rows)
     {
         byte* end = values + ((row + rows) * Groups * size);
