@@ -192,12 +192,13 @@ internal sealed unsafe class PackedRunner : WeightRunner
         var result = empty(shape, dtype: dtype);
         var matrix = Matrix();
         byte* source = Address(x), target = Address(result);
-        long sumsLength = matrix.Offsets is null ? 0 : Whole(matrix.Groups);
         bool asTheyCome = !half && columns == PaddedColumns, asTheyGo = !half && rows == PaddedRows;
-        float* sums = Work(tokens * (sumsLength + (asTheyCome ? 0 : PaddedColumns) + (asTheyGo ? 0 : Whole(PaddedRows))));
-        float* inputs = asTheyCome ? (float*)source : sums + (tokens * sumsLength);
-        float* outputs = asTheyGo ? (float*)target : sums + (tokens * (sumsLength + (asTheyCome ? 0 : PaddedColumns)));
+        long sumsLength = matrix.Offsets is null ? 0 : Whole(matrix.Groups);
+        long copyLength = asTheyCome ? 0 : PaddedColumns;
         long outputStride = asTheyGo ? rows : Whole(PaddedRows);
+        float* sums = Work(tokens * (sumsLength + copyLength + (asTheyGo ? 0 : outputStride)));
+        float* inputs = asTheyCome ? (float*)source : sums + (tokens * sumsLength);
+        float* outputs = asTheyGo ? (float*)target : sums + (tokens * (sumsLength + copyLength));
         for (long token = 0; token < tokens; token++)
         {
             float* line = inputs + (token * PaddedColumns);
