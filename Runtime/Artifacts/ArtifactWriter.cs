@@ -220,11 +220,32 @@ internal sealed class ArtifactWriter : IDisposable
     /// <summary>An unchanged file keeps its time, so that nothing downstream is copied again.</summary>
     private static void MoveWhenDifferent(string from, string to)
     {
-        if (File.Exists(to) && new FileInfo(to).Length == new FileInfo(from).Length && RecipeFiles.Digest(to) == RecipeFiles.Digest(from))
+        if (!File.Exists(to) || !HoldSame(from, to))
         {
-            return;
+            File.Move(from, to, overwrite: true);
+        }
+    }
+
+    private static bool HoldSame(string one, string other)
+    {
+        using var first = File.OpenRead(one);
+        using var second = File.OpenRead(other);
+        if (first.Length != second.Length)
+        {
+            return false;
         }
 
-        File.Move(from, to, overwrite: true);
+        byte[] left = new byte[1 << 16];
+        byte[] right = new byte[left.Length];
+        int count;
+        while ((count = first.ReadAtLeast(left, left.Length, throwOnEndOfStream: false)) > 0)
+        {
+            if (second.ReadAtLeast(right.AsSpan(0, count), count, throwOnEndOfStream: false) != count || !left.AsSpan(0, count).SequenceEqual(right.AsSpan(0, count)))
+            {
+                return false;
+            }
+        }
+
+        return true;
     }
 }

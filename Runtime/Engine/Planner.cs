@@ -37,7 +37,8 @@ internal sealed class Planner(RunOptions options, IRunObserver observer)
 
             ModelWeights.Load(model, weights, recipe, observer);
             model.eval();
-            var sources = files.Describe(weights);
+            var digests = new WeightDigests(new ContentStore(options.CacheDirectory) { IsReadOnly = RunsNothing });
+            var sources = files.Describe(weights, digests);
             var layers = ModelLayer.Find(model);
             var planned = Resolve(recipe, layers, weights, observer.Report);
             var memory = MemoryOf(recipe, planned, model, weights);
@@ -68,7 +69,7 @@ internal sealed class Planner(RunOptions options, IRunObserver observer)
                 Code = options.CodeFingerprint ?? CodeFingerprint.Of(pipeline.GetType()),
                 Device = options.TensorDevice,
                 Memory = new(recipe, memory, options.MemoryLimit),
-                WeightDigests = planned.ToDictionary(item => item.Plan.Path, item => weights.Digest(item.Layer.WeightName)),
+                WeightDigests = planned.Zip(digests.OfTensors(weights, [.. planned.Select(item => item.Layer.WeightName)])).ToDictionary(item => item.First.Plan.Path, item => item.Second),
             };
         }
         catch

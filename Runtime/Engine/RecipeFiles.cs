@@ -98,7 +98,9 @@ internal sealed class RecipeFiles
     }
 
     /// <summary>Path, digest and size of each file, for the manifest.</summary>
-    public SortedDictionary<string, SourceFile> Describe(WeightStore weights)
+    /// <param name="weights">The open weights.</param>
+    /// <param name="digests">What is known of weights' digests.</param>
+    public SortedDictionary<string, SourceFile> Describe(WeightStore weights, WeightDigests digests)
     {
         var described = new SortedDictionary<string, SourceFile>(StringComparer.Ordinal);
         foreach (var (role, name) in names)
@@ -106,7 +108,7 @@ internal sealed class RecipeFiles
             string path = Paths[role];
             using var other = role == Base ? WeightStore.Open(path) : null;
             described[role] = (role == Weights ? weights : other) is { } store
-                ? new(name, store.FileDigest(), store.Names.Sum(tensor => store.Info(tensor).ByteCount))
+                ? new(name, digests.OfFile(store), store.Names.Sum(tensor => store.Info(tensor).ByteCount))
                 : new(name, Digest(path), new FileInfo(path).Length);
         }
 

@@ -95,6 +95,11 @@ public sealed class SafetensorsFile : IDisposable
     /// <summary>SHA-256 of the whole file, in lower-case hexadecimal digits.</summary>
     public string FileDigest(CancellationToken cancellation = default) => HashOf(0, RandomAccess.GetLength(handle), cancellation);
 
+    /// <summary>What the system says of the open file now.</summary>
+    /// <exception cref="PipelineException">PDSL3012: the system does not say.</exception>
+    internal FileStamp Stamp() => ReadableFile.Try(Path, path => new FileStamp(
+        System.IO.Path.GetFullPath(path), RandomAccess.GetLength(handle), File.GetCreationTimeUtc(handle), File.GetLastWriteTimeUtc(handle)));
+
     /// <inheritdoc/>
     public void Dispose() => handle.Dispose();
 

@@ -83,6 +83,9 @@ public sealed class WeightStore : IDisposable
         return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(string.Concat(lines))));
     }
 
+    /// <summary>What the system says of each file now, in order.</summary>
+    internal IReadOnlyList<FileStamp> Stamps() => [.. files.Select(file => file.Stamp())];
+
     /// <inheritdoc/>
     public void Dispose()
     {
