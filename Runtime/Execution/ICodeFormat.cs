@@ -74,6 +74,35 @@ internal readonly unsafe struct NibbleCodes : ICodeFormat
     public static Vector512<float> NextScaled(byte* chunk, int step, ref Vector512<int> held, Vector512<float> scaled) => Next(chunk, step, ref held, scaled);
 }
 
+/// <summary>The same where codes are themselves the levels: with AVX2, whose registers hold half a table, they are converted faster than looked up.</summary>
+internal readonly unsafe struct NibbleLevels : ICodeFormat
+{
+    public static int ChunkBytes => NibbleCodes.ChunkBytes;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<int> Begin(byte* chunk) => NibbleCodes.Begin(chunk);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Next(byte* chunk, int step, ref Vector512<int> held, Vector512<float> table) => NibbleCodes.Next(chunk, step, ref held, table);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<int> BeginHalf(byte* chunk, int half) => NibbleCodes.BeginHalf(chunk, half);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> NextHalf(byte* chunk, int step, int half, ref Vector256<int> held, Vector256<float> lower, Vector256<float> upper)
+    {
+        var levels = Vector256.ConvertToSingle(held & Vector256.Create(0x0F));
+        held = Vector256.ShiftRightLogical(held, 4);
+        return levels;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Scale(Vector512<float> table, Vector512<float> scale) => NibbleCodes.Scale(table, scale);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> NextScaled(byte* chunk, int step, ref Vector512<int> held, Vector512<float> scaled) => NibbleCodes.NextScaled(chunk, step, ref held, scaled);
+}
+
 /// <summary>Codes that are signed bytes, column after column, and are themselves the levels.</summary>
 internal readonly unsafe struct ByteCodes : ICodeFormat
 {

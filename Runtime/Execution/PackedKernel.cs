@@ -193,33 +193,56 @@ internal static unsafe class PackedKernel<TFormat>
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     private static float MultiplyRow(in PackedMatrix w, long row, float* scales, float* x)
     {
-        const int Half = Lanes / 2;
         int groupChunks = w.GroupChunks, chunks = w.Chunks, ends = Ends(w), group = 0;
         byte* codes = w.Chunk<TFormat>(row, 0);
         float* table = w.Tables + (row * w.TableStride);
-        var (lower, upper) = w.Tables is null ? default : (Vector256.Load(table), Vector256.Load(table + Half));
+        var (lower, upper) = w.Tables is null ? default : (Vector256.Load(table), Vector256.Load(table + (Lanes / 2)));
         Vector256<float> sum = default, p = default, q = default;
         for (int chunk = 0; chunk < chunks; chunk++)
         {
             Sse.Prefetch0(codes + Ahead);
             var (v, u) = (TFormat.BeginHalf(codes, 0), TFormat.BeginHalf(codes, 1));
             group = groupChunks > 1 ? chunk / groupChunks : group;
-            for (int step = 0; step < ChunkSteps; step++, x += Lanes)
-            {
-                p = Vector256.FusedMultiplyAdd(TFormat.NextHalf(codes, step, 0, ref v, lower, upper), Vector256.Load(x), p);
-                q = Vector256.FusedMultiplyAdd(TFormat.NextHalf(codes, step, 1, ref u, lower, upper), Vector256.Load(x + Half), q);
-                if ((ends >> step & 1) != 0)
-                {
-                    sum = Vector256.FusedMultiplyAdd(p + q, Vector256.Create(scales[group]), sum);
-                    p = q = default;
-                    group++;
-                }
-            }
-
+            Step(codes, 0, ends, ref v, ref u, lower, upper, x, ref p, ref q, ref sum, scales, ref group);
+            Step(codes, 1, ends, ref v, ref u, lower, upper, x, ref p, ref q, ref sum, scales, ref group);
+            Step(codes, 2, ends, ref v, ref u, lower, upper, x, ref p, ref q, ref sum, scales, ref group);
+            Step(codes, 3, ends, ref v, ref u, lower, upper, x, ref p, ref q, ref sum, scales, ref group);
+            Step(codes, 4, ends, ref v, ref u, lower, upper, x, ref p, ref q, ref sum, scales, ref group);
+            Step(codes, 5, ends, ref v, ref u, lower, upper, x, ref p, ref q, ref sum, scales, ref group);
+            Step(codes, 6, ends, ref v, ref u, lower, upper, x, ref p, ref q, ref sum, scales, ref group);
+            Step(codes, 7, ends, ref v, ref u, lower, upper, x, ref p, ref q, ref sum, scales, ref group);
+            x += ChunkSteps * Lanes;
             codes += RowBlock * TFormat.ChunkBytes;
         }
 
         return Vector256.Sum(sum);
+    }
+
+    /// <summary>Adds the products of a step and, where a group ends, the group's.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Step(
+        byte* codes,
+        int step,
+        int ends,
+        ref Vector256<int> v,
+        ref Vector256<int> u,
+        Vector256<float> lower,
+        Vector256<float> upper,
+        float* x,
+        ref Vector256<float> p,
+        ref Vector256<float> q,
+        ref Vector256<float> sum,
+        float* scales,
+        ref int group)
+    {
+        p = Vector256.FusedMultiplyAdd(TFormat.NextHalf(codes, step, 0, ref v, lower, upper), Vector256.Load(x + (step * Lanes)), p);
+        q = Vector256.FusedMultiplyAdd(TFormat.NextHalf(codes, step, 1, ref u, lower, upper), Vector256.Load(x + (step * Lanes) + (Lanes / 2)), q);
+        if ((ends >> step & 1) != 0)
+        {
+            sum = Vector256.FusedMultiplyAdd(p + q, Vector256.Create(scales[group]), sum);
+            p = q = default;
+            group++;
+        }
     }
 
     /// <summary>The steps of a chunk, as bits, after which a group ends; a group of several chunks is added up chunk by chunk.</summary>
@@ -462,7 +485,7 @@ internal static unsafe class PackedKernel<TFormat>
 
     /// <summary>Σ over groups of offset · Σ x, for four rows.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static Vector128<float> Offsets(int groups, float* offsets, float* sums)
+    internal static Vector128<float> Offsets(int groups, float* offsets, float* sums)
     {
         float* o1 = offsets + groups, o2 = o1 + groups, o3 = o2 + groups;
         Vector512<float> a0 = default, a1 = default, a2 = default, a3 = default;

@@ -24,6 +24,18 @@ internal sealed record PackedParts(PackedCodes Codes, Tensor? Tables, Tensor Sca
     private const int NibbleBits = 4;
     private const int ByteMiddle = 128;
 
+    /// <summary>The same with codes that are themselves the levels: what the levels were moved by is part of the offsets.</summary>
+    public PackedParts FromZero()
+    {
+        if (Lowest is not { } lowest || lowest == 0)
+        {
+            return this;
+        }
+
+        var offsets = Offsets is null ? full_like(Scales, lowest) : OffsetsInSteps ? Offsets + lowest : Offsets + (Scales * lowest);
+        return this with { Tables = arange(TableSize, dtype: float32).reshape(1, TableSize), Offsets = offsets, OffsetsInSteps = Offsets is null || OffsetsInSteps, Lowest = 0 };
+    }
+
     /// <summary>The parts of a form, or null for one that the kernel does not know.</summary>
     public static PackedParts? Of(Expression form) => form switch
     {

@@ -12,7 +12,7 @@ namespace PipelineDsl.Runtime.Execution;
 
 /// <summary>A matrix of few bits that is multiplied as it is packed.</summary>
 /// <remarks>
-/// On the CPU, few tokens go through <see cref="PackedKernel{TFormat}"/> in float32; for many, blocks of rows become dense, one after the other, in a small buffer in the dtype of the inputs,
+/// On the CPU, few tokens go through <see cref="PackedKernel{TFormat}"/> in float32, or <see cref="IntegerKernel"/>; for many, blocks of rows become dense, one after the other, in a small buffer in the dtype of the inputs,
 /// and the tensor library multiplies them. Elsewhere, and where gradients are asked for, blocks are made by tensor operations.
 /// </remarks>
 internal sealed unsafe class PackedRunner : WeightRunner
@@ -30,9 +30,14 @@ internal sealed unsafe class PackedRunner : WeightRunner
     /// <summary>Rows of codes that are packed at once.</summary>
     private const int PackedRows = 256;
 
-    /// <summary>Tokens up to which the kernel costs less than making the weight dense; measured with inputs of both dtypes. Registers of AVX2 do not hold what several tokens need.</summary>
-    private static readonly int MostTokensHalf = SixteenLanes.AreWhole ? 16 : 3;
-    private static readonly int MostTokensSingle = SixteenLanes.AreWhole ? 24 : 3;
+    /// <summary>Tokens up to which the kernels cost less than making the weight dense, with AVX-512; measured with inputs of both dtypes.</summary>
+    private const int MostTokensHalf = 16;
+    private const int MostTokensSingle = 24;
+
+    /// <summary>The same with AVX2, whose registers do not hold what several tokens need, by what becomes of codes: digits of integers to multiply, numbers, or levels that are looked up.</summary>
+    private const int MostTokensInDigits = 16;
+    private const int MostTokensAsNumbers = 6;
+    private const int MostTokensLookedUp = 3;
 
     /// <summary>Multiplications from which on several threads pay.</summary>
     private const long ParallelWork = 1 << 19;
@@ -69,6 +74,7 @@ internal sealed unsafe class PackedRunner : WeightRunner
         : base(nameof(PackedRunner))
     {
         using var scope = NewDisposeScope();
+        parts = IsSupported && !SixteenLanes.AreWhole ? parts.FromZero() : parts;
         (rows, columns, nibbles, lowest) = (parts.Codes.Rows, parts.Codes.Columns, parts.Tables is not null, parts.Lowest);
         long steps = parts.GroupLength >= columns ? ChunkSteps * Chunks : parts.GroupLength / Lanes;
         groupSteps = (int)BigInteger.GreatestCommonDivisor(steps, ChunkSteps);
@@ -94,6 +100,12 @@ internal sealed unsafe class PackedRunner : WeightRunner
 
     /// <summary>Whether this machine has the instructions of the kernel; without them weights are better dense.</summary>
     public static bool IsSupported => SixteenLanes.AreThere;
+
+    /// <summary>Whether codes are levels that AVX2 converts.</summary>
+    private bool Converts => !SixteenLanes.AreWhole && lowest == 0;
+
+    /// <summary>Whether it multiplies them as integers.</summary>
+    private bool HasDigits => Converts && IntegerKernel.Takes(groupSteps);
 
     private long Chunks => (columns + ChunkColumns - 1) / ChunkColumns;
 
@@ -177,7 +189,7 @@ internal sealed unsafe class PackedRunner : WeightRunner
             tokens *= shape[i];
         }
 
-        if (!(half || dtype == float32) || shape.Length == 0 || shape[^1] != columns || tokens == 0 || tokens > (half && HasTiles ? MostTokensHalf : MostTokensSingle))
+        if (!(half || dtype == float32) || shape.Length == 0 || shape[^1] != columns || tokens == 0 || tokens > MostTokens(half))
         {
             return null;
         }
@@ -193,12 +205,16 @@ internal sealed unsafe class PackedRunner : WeightRunner
         var matrix = Matrix();
         byte* source = Address(x), target = Address(result);
         bool asTheyCome = !half && columns == PaddedColumns, asTheyGo = !half && rows == PaddedRows;
+        bool inDigits = HasDigits;
+        int digits = half ? TwoDigits.Count : ThreeDigits.Count;
         long sumsLength = matrix.Offsets is null ? 0 : Whole(matrix.Groups);
         long copyLength = asTheyCome ? 0 : PaddedColumns;
         long outputStride = asTheyGo ? rows : Whole(PaddedRows);
-        float* sums = Work(tokens * (sumsLength + copyLength + (asTheyGo ? 0 : outputStride)));
+        long digitsLength = inDigits ? Whole(Chunks) + (digits * PaddedColumns / sizeof(float)) : 0;
+        float* sums = Work(tokens * (sumsLength + copyLength + (asTheyGo ? 0 : outputStride) + digitsLength));
         float* inputs = asTheyCome ? (float*)source : sums + (tokens * sumsLength);
         float* outputs = asTheyGo ? (float*)target : sums + (tokens * (sumsLength + copyLength));
+        float* units = sums + (tokens * (sumsLength + copyLength + (asTheyGo ? 0 : outputStride)));
         for (long token = 0; token < tokens; token++)
         {
             float* line = inputs + (token * PaddedColumns);
@@ -220,11 +236,25 @@ internal sealed unsafe class PackedRunner : WeightRunner
             {
                 PackedKernel<NibbleCodes>.GroupSums(matrix, line, sums + (token * sumsLength));
             }
+
+            inDigits = inDigits && IntegerKernel.Split(line, matrix.Chunks, digits, Digits(units + (token * digitsLength)), units + (token * digitsLength));
         }
 
         ForRows(tokens, rows, (first, last) =>
         {
-            if (nibbles)
+            if (inDigits && half)
+            {
+                MultiplyDigits<TwoDigits>(matrix, units, digitsLength, sums, sumsLength, outputs, outputStride, tokens, first, last);
+            }
+            else if (inDigits)
+            {
+                MultiplyDigits<ThreeDigits>(matrix, units, digitsLength, sums, sumsLength, outputs, outputStride, tokens, first, last);
+            }
+            else if (Converts)
+            {
+                Multiply<NibbleLevels>(matrix, inputs, sums, sumsLength, outputs, outputStride, tokens, first, last);
+            }
+            else if (nibbles)
             {
                 Multiply<NibbleCodes>(matrix, inputs, sums, sumsLength, outputs, outputStride, tokens, first, last);
             }
@@ -252,6 +282,11 @@ internal sealed unsafe class PackedRunner : WeightRunner
         return result;
     }
 
+    private int MostTokens(bool half) => SixteenLanes.AreWhole ? half && HasTiles ? MostTokensHalf : MostTokensSingle
+        : HasDigits ? MostTokensInDigits
+        : Converts ? MostTokensAsNumbers
+        : MostTokensLookedUp;
+
     /// <summary>A count filled up to whole registers.</summary>
     private static long Whole(long count) => (count + Lanes - 1) / Lanes * Lanes;
 
@@ -271,7 +306,7 @@ internal sealed unsafe class PackedRunner : WeightRunner
         where TFormat : struct, ICodeFormat
     {
         long token = 0;
-        for (; token + PackedKernel<TFormat>.TokenBlock <= tokens; token += PackedKernel<TFormat>.TokenBlock)
+        for (; SixteenLanes.AreWhole && token + PackedKernel<TFormat>.TokenBlock <= tokens; token += PackedKernel<TFormat>.TokenBlock)
         {
             PackedKernel<TFormat>.MultiplyFour(matrix, x + (token * PaddedColumns), PaddedColumns, sums + (token * sumsStride), sumsStride, y + (token * outputStride), outputStride, first, last);
         }
@@ -281,6 +316,18 @@ internal sealed unsafe class PackedRunner : WeightRunner
             PackedKernel<TFormat>.MultiplyOne(matrix, x + (token * PaddedColumns), sums + (token * sumsStride), y + (token * outputStride), first, last);
         }
     }
+
+    private void MultiplyDigits<TDigits>(in PackedMatrix matrix, float* units, long stride, float* sums, long sumsStride, float* y, long outputStride, long tokens, long first, long last)
+        where TDigits : struct, IDigits
+    {
+        for (long token = 0; token < tokens; token++, units += stride)
+        {
+            IntegerKernel.Multiply<TDigits>(matrix, Digits(units), units, sums + (token * sumsStride), y + (token * outputStride), first, last);
+        }
+    }
+
+    /// <summary>A token's digits lie behind its units.</summary>
+    private sbyte* Digits(float* units) => (sbyte*)(units + Whole(Chunks));
 
     /// <summary>Many tokens: W xᵀ, block by block of rows that are made dense.</summary>
     /// <param name="x">[tokens, columns] float32 or bfloat16, the dtype of the products.</param>
