@@ -69,124 +69,67 @@ internal static unsafe class PackedKernel<TFormat>
             byte* c1 = c0 + TFormat.ChunkBytes, c2 = c1 + TFormat.ChunkBytes, c3 = c2 + TFormat.ChunkBytes;
             var (v0, v1, v2, v3) = (TFormat.Begin(c0), TFormat.Begin(c1), TFormat.Begin(c2), TFormat.Begin(c3));
             group = groupChunks > 1 ? chunk / groupChunks : group;
-            var values = Vector512.Load(x);
-            p0 = Vector512.FusedMultiplyAdd(TFormat.Next(c0, 0, ref v0, t0), values, p0);
-            p1 = Vector512.FusedMultiplyAdd(TFormat.Next(c1, 0, ref v1, t1), values, p1);
-            p2 = Vector512.FusedMultiplyAdd(TFormat.Next(c2, 0, ref v2, t2), values, p2);
-            p3 = Vector512.FusedMultiplyAdd(TFormat.Next(c3, 0, ref v3, t3), values, p3);
-            if ((ends & 1) != 0)
-            {
-                End(ref a0, ref p0, s0 + group);
-                End(ref a1, ref p1, s1 + group);
-                End(ref a2, ref p2, s2 + group);
-                End(ref a3, ref p3, s3 + group);
-                group++;
-            }
-
-            values = Vector512.Load(x + (1 * Lanes));
-            p0 = Vector512.FusedMultiplyAdd(TFormat.Next(c0, 1, ref v0, t0), values, p0);
-            p1 = Vector512.FusedMultiplyAdd(TFormat.Next(c1, 1, ref v1, t1), values, p1);
-            p2 = Vector512.FusedMultiplyAdd(TFormat.Next(c2, 1, ref v2, t2), values, p2);
-            p3 = Vector512.FusedMultiplyAdd(TFormat.Next(c3, 1, ref v3, t3), values, p3);
-            if ((ends & 2) != 0)
-            {
-                End(ref a0, ref p0, s0 + group);
-                End(ref a1, ref p1, s1 + group);
-                End(ref a2, ref p2, s2 + group);
-                End(ref a3, ref p3, s3 + group);
-                group++;
-            }
-
-            values = Vector512.Load(x + (2 * Lanes));
-            p0 = Vector512.FusedMultiplyAdd(TFormat.Next(c0, 2, ref v0, t0), values, p0);
-            p1 = Vector512.FusedMultiplyAdd(TFormat.Next(c1, 2, ref v1, t1), values, p1);
-            p2 = Vector512.FusedMultiplyAdd(TFormat.Next(c2, 2, ref v2, t2), values, p2);
-            p3 = Vector512.FusedMultiplyAdd(TFormat.Next(c3, 2, ref v3, t3), values, p3);
-            if ((ends & 4) != 0)
-            {
-                End(ref a0, ref p0, s0 + group);
-                End(ref a1, ref p1, s1 + group);
-                End(ref a2, ref p2, s2 + group);
-                End(ref a3, ref p3, s3 + group);
-                group++;
-            }
-
-            values = Vector512.Load(x + (3 * Lanes));
-            p0 = Vector512.FusedMultiplyAdd(TFormat.Next(c0, 3, ref v0, t0), values, p0);
-            p1 = Vector512.FusedMultiplyAdd(TFormat.Next(c1, 3, ref v1, t1), values, p1);
-            p2 = Vector512.FusedMultiplyAdd(TFormat.Next(c2, 3, ref v2, t2), values, p2);
-            p3 = Vector512.FusedMultiplyAdd(TFormat.Next(c3, 3, ref v3, t3), values, p3);
-            if ((ends & 8) != 0)
-            {
-                End(ref a0, ref p0, s0 + group);
-                End(ref a1, ref p1, s1 + group);
-                End(ref a2, ref p2, s2 + group);
-                End(ref a3, ref p3, s3 + group);
-                group++;
-            }
-
-            values = Vector512.Load(x + (4 * Lanes));
-            p0 = Vector512.FusedMultiplyAdd(TFormat.Next(c0, 4, ref v0, t0), values, p0);
-            p1 = Vector512.FusedMultiplyAdd(TFormat.Next(c1, 4, ref v1, t1), values, p1);
-            p2 = Vector512.FusedMultiplyAdd(TFormat.Next(c2, 4, ref v2, t2), values, p2);
-            p3 = Vector512.FusedMultiplyAdd(TFormat.Next(c3, 4, ref v3, t3), values, p3);
-            if ((ends & 16) != 0)
-            {
-                End(ref a0, ref p0, s0 + group);
-                End(ref a1, ref p1, s1 + group);
-                End(ref a2, ref p2, s2 + group);
-                End(ref a3, ref p3, s3 + group);
-                group++;
-            }
-
-            values = Vector512.Load(x + (5 * Lanes));
-            p0 = Vector512.FusedMultiplyAdd(TFormat.Next(c0, 5, ref v0, t0), values, p0);
-            p1 = Vector512.FusedMultiplyAdd(TFormat.Next(c1, 5, ref v1, t1), values, p1);
-            p2 = Vector512.FusedMultiplyAdd(TFormat.Next(c2, 5, ref v2, t2), values, p2);
-            p3 = Vector512.FusedMultiplyAdd(TFormat.Next(c3, 5, ref v3, t3), values, p3);
-            if ((ends & 32) != 0)
-            {
-                End(ref a0, ref p0, s0 + group);
-                End(ref a1, ref p1, s1 + group);
-                End(ref a2, ref p2, s2 + group);
-                End(ref a3, ref p3, s3 + group);
-                group++;
-            }
-
-            values = Vector512.Load(x + (6 * Lanes));
-            p0 = Vector512.FusedMultiplyAdd(TFormat.Next(c0, 6, ref v0, t0), values, p0);
-            p1 = Vector512.FusedMultiplyAdd(TFormat.Next(c1, 6, ref v1, t1), values, p1);
-            p2 = Vector512.FusedMultiplyAdd(TFormat.Next(c2, 6, ref v2, t2), values, p2);
-            p3 = Vector512.FusedMultiplyAdd(TFormat.Next(c3, 6, ref v3, t3), values, p3);
-            if ((ends & 64) != 0)
-            {
-                End(ref a0, ref p0, s0 + group);
-                End(ref a1, ref p1, s1 + group);
-                End(ref a2, ref p2, s2 + group);
-                End(ref a3, ref p3, s3 + group);
-                group++;
-            }
-
-            values = Vector512.Load(x + (7 * Lanes));
-            p0 = Vector512.FusedMultiplyAdd(TFormat.Next(c0, 7, ref v0, t0), values, p0);
-            p1 = Vector512.FusedMultiplyAdd(TFormat.Next(c1, 7, ref v1, t1), values, p1);
-            p2 = Vector512.FusedMultiplyAdd(TFormat.Next(c2, 7, ref v2, t2), values, p2);
-            p3 = Vector512.FusedMultiplyAdd(TFormat.Next(c3, 7, ref v3, t3), values, p3);
-            if ((ends & 128) != 0)
-            {
-                End(ref a0, ref p0, s0 + group);
-                End(ref a1, ref p1, s1 + group);
-                End(ref a2, ref p2, s2 + group);
-                End(ref a3, ref p3, s3 + group);
-                group++;
-            }
-
+            Step(0, ends, x, c0, c1, c2, c3, ref v0, ref v1, ref v2, ref v3, t0, t1, t2, t3, ref p0, ref p1, ref p2, ref p3, ref a0, ref a1, ref a2, ref a3, s0, s1, s2, s3, ref group);
+            Step(1, ends, x, c0, c1, c2, c3, ref v0, ref v1, ref v2, ref v3, t0, t1, t2, t3, ref p0, ref p1, ref p2, ref p3, ref a0, ref a1, ref a2, ref a3, s0, s1, s2, s3, ref group);
+            Step(2, ends, x, c0, c1, c2, c3, ref v0, ref v1, ref v2, ref v3, t0, t1, t2, t3, ref p0, ref p1, ref p2, ref p3, ref a0, ref a1, ref a2, ref a3, s0, s1, s2, s3, ref group);
+            Step(3, ends, x, c0, c1, c2, c3, ref v0, ref v1, ref v2, ref v3, t0, t1, t2, t3, ref p0, ref p1, ref p2, ref p3, ref a0, ref a1, ref a2, ref a3, s0, s1, s2, s3, ref group);
+            Step(4, ends, x, c0, c1, c2, c3, ref v0, ref v1, ref v2, ref v3, t0, t1, t2, t3, ref p0, ref p1, ref p2, ref p3, ref a0, ref a1, ref a2, ref a3, s0, s1, s2, s3, ref group);
+            Step(5, ends, x, c0, c1, c2, c3, ref v0, ref v1, ref v2, ref v3, t0, t1, t2, t3, ref p0, ref p1, ref p2, ref p3, ref a0, ref a1, ref a2, ref a3, s0, s1, s2, s3, ref group);
+            Step(6, ends, x, c0, c1, c2, c3, ref v0, ref v1, ref v2, ref v3, t0, t1, t2, t3, ref p0, ref p1, ref p2, ref p3, ref a0, ref a1, ref a2, ref a3, s0, s1, s2, s3, ref group);
+            Step(7, ends, x, c0, c1, c2, c3, ref v0, ref v1, ref v2, ref v3, t0, t1, t2, t3, ref p0, ref p1, ref p2, ref p3, ref a0, ref a1, ref a2, ref a3, s0, s1, s2, s3, ref group);
             x += ChunkSteps * Lanes;
             c0 += RowBlock * TFormat.ChunkBytes;
         }
 
         var products = Sums(a0, a1, a2, a3);
         (offsets is null ? products : products + Offsets(groups, offsets, sums)).Store(y);
+    }
+
+    /// <summary>Adds the products of a step of four rows and, where a group ends, the group's.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Step(
+        int step,
+        int ends,
+        float* x,
+        byte* c0,
+        byte* c1,
+        byte* c2,
+        byte* c3,
+        ref Vector512<int> v0,
+        ref Vector512<int> v1,
+        ref Vector512<int> v2,
+        ref Vector512<int> v3,
+        Vector512<float> t0,
+        Vector512<float> t1,
+        Vector512<float> t2,
+        Vector512<float> t3,
+        ref Vector512<float> p0,
+        ref Vector512<float> p1,
+        ref Vector512<float> p2,
+        ref Vector512<float> p3,
+        ref Vector512<float> a0,
+        ref Vector512<float> a1,
+        ref Vector512<float> a2,
+        ref Vector512<float> a3,
+        float* s0,
+        float* s1,
+        float* s2,
+        float* s3,
+        ref int group)
+    {
+        var values = Vector512.Load(x + (step * Lanes));
+        p0 = Vector512.FusedMultiplyAdd(TFormat.Next(c0, step, ref v0, t0), values, p0);
+        p1 = Vector512.FusedMultiplyAdd(TFormat.Next(c1, step, ref v1, t1), values, p1);
+        p2 = Vector512.FusedMultiplyAdd(TFormat.Next(c2, step, ref v2, t2), values, p2);
+        p3 = Vector512.FusedMultiplyAdd(TFormat.Next(c3, step, ref v3, t3), values, p3);
+        if ((ends >> step & 1) != 0)
+        {
+            End(ref a0, ref p0, s0 + group);
+            End(ref a1, ref p1, s1 + group);
+            End(ref a2, ref p2, s2 + group);
+            End(ref a3, ref p3, s3 + group);
+            group++;
+        }
     }
 
     /// <summary>A row without what offsets add, with AVX2, whose registers hold no more.</summary>
@@ -317,26 +260,10 @@ internal static unsafe class PackedKernel<TFormat>
                 var w1 = TFormat.NextScaled(c1, step, ref v1, f1);
                 var w2 = TFormat.NextScaled(c2, step, ref v2, f2);
                 var w3 = TFormat.NextScaled(c3, step, ref v3, f3);
-                var values = Vector512.Load(x0);
-                a00 = Vector512.FusedMultiplyAdd(w0, values, a00);
-                a10 = Vector512.FusedMultiplyAdd(w1, values, a10);
-                a20 = Vector512.FusedMultiplyAdd(w2, values, a20);
-                a30 = Vector512.FusedMultiplyAdd(w3, values, a30);
-                values = Vector512.Load(x1);
-                a01 = Vector512.FusedMultiplyAdd(w0, values, a01);
-                a11 = Vector512.FusedMultiplyAdd(w1, values, a11);
-                a21 = Vector512.FusedMultiplyAdd(w2, values, a21);
-                a31 = Vector512.FusedMultiplyAdd(w3, values, a31);
-                values = Vector512.Load(x2);
-                a02 = Vector512.FusedMultiplyAdd(w0, values, a02);
-                a12 = Vector512.FusedMultiplyAdd(w1, values, a12);
-                a22 = Vector512.FusedMultiplyAdd(w2, values, a22);
-                a32 = Vector512.FusedMultiplyAdd(w3, values, a32);
-                values = Vector512.Load(x3);
-                a03 = Vector512.FusedMultiplyAdd(w0, values, a03);
-                a13 = Vector512.FusedMultiplyAdd(w1, values, a13);
-                a23 = Vector512.FusedMultiplyAdd(w2, values, a23);
-                a33 = Vector512.FusedMultiplyAdd(w3, values, a33);
+                Add(Vector512.Load(x0), w0, w1, w2, w3, ref a00, ref a10, ref a20, ref a30);
+                Add(Vector512.Load(x1), w0, w1, w2, w3, ref a01, ref a11, ref a21, ref a31);
+                Add(Vector512.Load(x2), w0, w1, w2, w3, ref a02, ref a12, ref a22, ref a32);
+                Add(Vector512.Load(x3), w0, w1, w2, w3, ref a03, ref a13, ref a23, ref a33);
                 if ((ends >> step & 1) != 0)
                 {
                     group++;
@@ -347,26 +274,10 @@ internal static unsafe class PackedKernel<TFormat>
                 w1 = TFormat.NextScaled(c1, step + 1, ref v1, f1);
                 w2 = TFormat.NextScaled(c2, step + 1, ref v2, f2);
                 w3 = TFormat.NextScaled(c3, step + 1, ref v3, f3);
-                values = Vector512.Load(x0 + Lanes);
-                a00 = Vector512.FusedMultiplyAdd(w0, values, a00);
-                a10 = Vector512.FusedMultiplyAdd(w1, values, a10);
-                a20 = Vector512.FusedMultiplyAdd(w2, values, a20);
-                a30 = Vector512.FusedMultiplyAdd(w3, values, a30);
-                values = Vector512.Load(x1 + Lanes);
-                a01 = Vector512.FusedMultiplyAdd(w0, values, a01);
-                a11 = Vector512.FusedMultiplyAdd(w1, values, a11);
-                a21 = Vector512.FusedMultiplyAdd(w2, values, a21);
-                a31 = Vector512.FusedMultiplyAdd(w3, values, a31);
-                values = Vector512.Load(x2 + Lanes);
-                a02 = Vector512.FusedMultiplyAdd(w0, values, a02);
-                a12 = Vector512.FusedMultiplyAdd(w1, values, a12);
-                a22 = Vector512.FusedMultiplyAdd(w2, values, a22);
-                a32 = Vector512.FusedMultiplyAdd(w3, values, a32);
-                values = Vector512.Load(x3 + Lanes);
-                a03 = Vector512.FusedMultiplyAdd(w0, values, a03);
-                a13 = Vector512.FusedMultiplyAdd(w1, values, a13);
-                a23 = Vector512.FusedMultiplyAdd(w2, values, a23);
-                a33 = Vector512.FusedMultiplyAdd(w3, values, a33);
+                Add(Vector512.Load(x0 + Lanes), w0, w1, w2, w3, ref a00, ref a10, ref a20, ref a30);
+                Add(Vector512.Load(x1 + Lanes), w0, w1, w2, w3, ref a01, ref a11, ref a21, ref a31);
+                Add(Vector512.Load(x2 + Lanes), w0, w1, w2, w3, ref a02, ref a12, ref a22, ref a32);
+                Add(Vector512.Load(x3 + Lanes), w0, w1, w2, w3, ref a03, ref a13, ref a23, ref a33);
                 if ((ends >> step & 2) != 0)
                 {
                     group++;
@@ -389,6 +300,25 @@ internal static unsafe class PackedKernel<TFormat>
         Sums(a01, a11, a21, a31).Store(lines + RowBlock);
         Sums(a02, a12, a22, a32).Store(lines + (2 * RowBlock));
         Sums(a03, a13, a23, a33).Store(lines + (3 * RowBlock));
+    }
+
+    /// <summary>Adds the products of a token's inputs with four rows.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Add(
+        Vector512<float> values,
+        Vector512<float> w0,
+        Vector512<float> w1,
+        Vector512<float> w2,
+        Vector512<float> w3,
+        ref Vector512<float> a0,
+        ref Vector512<float> a1,
+        ref Vector512<float> a2,
+        ref Vector512<float> a3)
+    {
+        a0 = Vector512.FusedMultiplyAdd(w0, values, a0);
+        a1 = Vector512.FusedMultiplyAdd(w1, values, a1);
+        a2 = Vector512.FusedMultiplyAdd(w2, values, a2);
+        a3 = Vector512.FusedMultiplyAdd(w3, values, a3);
     }
 
     /// <summary>What a group's codes are looked up in, or multiplied by.</summary>
