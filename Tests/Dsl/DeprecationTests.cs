@@ -8,7 +8,7 @@ namespace PipelineDsl.Dsl.Tests;
 /// <summary>What is marked <see cref="ObsoleteAttribute"/> in the language is told where a recipe uses it; where an attribute does, the compiler tells it by itself.</summary>
 public sealed class DeprecationTests
 {
-    private static readonly WordDescriptor[] Words = [.. new[] { nameof(Rounding), "FormerRounding" }.Select(name => new StepDescriptor(typeof(DeprecationTests).GetNestedType(name)!))];
+    private static readonly WordDescriptor[] Words = [.. new[] { nameof(DeprecatedSteps.Rounding), "FormerRounding" }.Select(name => new StepDescriptor(typeof(DeprecatedSteps).GetNestedType(name)!))];
 
     [Theory]
     [InlineData("formerRounding", "{ bits: 4 }", "r.yaml(1,1,1,15): warning PDSL1021: 'formerRounding' is deprecated; use 'rounding'")]
@@ -33,25 +33,4 @@ public sealed class DeprecationTests
         schema["rounding"]!["properties"]!["width"]!["deprecated"]!.GetValue<bool>().ShouldBeTrue();
         schema["rounding"]!["properties"]!["bits"]!["deprecated"].ShouldBeNull();
     }
-
-    /// <summary>A step of today, one setting of which is of yesterday.</summary>
-    public class Rounding : Step
-    {
-        /// <summary>Bits a value.</summary>
-        public int Bits { get; set; }
-
-        /// <summary>The former name of <see cref="Bits"/>.</summary>
-        [Obsolete("write 'bits'")]
-        public int Width { get; set; }
-
-        /// <inheritdoc/>
-        public override Stage Stage => Stage.Quantize;
-
-        /// <inheritdoc/>
-        public override IReadOnlyList<MatrixCost> Predict(LayerShape layer, IReadOnlyList<MatrixCost> factors) => factors;
-    }
-
-    /// <summary>A step of yesterday.</summary>
-    [Obsolete("use 'rounding'")]
-    public sealed class FormerRounding : Rounding;
 }

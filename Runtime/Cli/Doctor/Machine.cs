@@ -74,8 +74,16 @@ internal sealed class Machine(string cacheFolder)
         }
         catch (LibStdCppShimException failure)
         {
-            return (new(Name, CheckState.Bad, failure.Message.Split("; ")[0], failure.Message.Split("; ").Last(), DiagnosticIds.OldSystemLibrary), null);
+            var (what, how) = Parts(failure.Message);
+            return (new(Name, CheckState.Bad, what, how, DiagnosticIds.OldSystemLibrary), null);
         }
+    }
+
+    /// <summary>What is wrong, and what to do about it, which a message says last.</summary>
+    private static (string What, string? How) Parts(string message)
+    {
+        int end = message.LastIndexOf("; ", StringComparison.Ordinal);
+        return end < 0 ? (message, null) : (message[..end], message[(end + 2)..]);
     }
 
     private static async Task<Check> TensorLibrary(Check library, string? libraryPath, CancellationToken cancellation)
@@ -93,8 +101,8 @@ internal sealed class Machine(string cacheFolder)
         }
         catch (PipelineException failure)
         {
-            string[] words = failure.Diagnostic.Message.Split("; ");
-            return new(Name, CheckState.Bad, words[0], words[1], DiagnosticIds.NativeLibraryNotLoaded);
+            var (what, how) = Parts(failure.Diagnostic.Message);
+            return new(Name, CheckState.Bad, what, how, DiagnosticIds.NativeLibraryNotLoaded);
         }
 
         string where = $"in {place.Folder} ({place.Origin})";
