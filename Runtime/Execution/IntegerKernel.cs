@@ -23,8 +23,8 @@ internal static unsafe class IntegerKernel
     /// <summary>The largest digit at the top, so that rounding never needs one more.</summary>
     private const int LargestTop = 127;
 
-    /// <summary>Inputs below this have no unit in float32; a chunk of zeros needs none.</summary>
-    private const float Smallest = 1e-30f;
+    /// <summary>Inputs below this have a unit that, times a scale, may be too small for all bits of float32; a chunk of zeros needs none.</summary>
+    private const float Smallest = 1e-24f;
 
     /// <summary>Whether groups of so many steps are multiplied faster here than by <see cref="PackedKernel{TFormat}"/>: of shorter ones too little is added up before it is scaled.</summary>
     public static bool Takes(int groupSteps) => groupSteps >= HalfSteps;

@@ -59,7 +59,7 @@ internal static class InferenceBenchmark
                     work.Add(Each(runners, runner => runner.forward(xHalf)));
                 }
 
-                double[] milliseconds = InTurn(tokens > 64 ? 15 : 41, work);
+                double[] milliseconds = InTurn(tokens > 64 ? 3 : 9, work);
                 for (int i = 0; i < Grids.Length; i++)
                 {
                     var (single, bfloat) = (milliseconds[2 + (2 * i)], milliseconds[3 + (2 * i)]);
@@ -77,10 +77,10 @@ internal static class InferenceBenchmark
     private static void Models()
     {
         var table = new ResultTable("inference-models", "model", "weights", "tokens/s", "ratio", "MiB");
-        foreach (var (name, config, tokens) in new[]
+        foreach (var (name, config, turns) in new[]
         {
-            ("stories260k", LlamaConfig.Stories260K, 200),
-            ("1024 wide, 8 layers", LlamaConfig.Stories260K with { HiddenSize = 1024, IntermediateSize = 2816, Layers = 8, Heads = 16, KeyValueHeads = 16 }, 40),
+            ("stories260k", LlamaConfig.Stories260K, 40),
+            ("1024 wide, 8 layers", LlamaConfig.Stories260K with { HiddenSize = 1024, IntermediateSize = 2816, Layers = 8, Heads = 16, KeyValueHeads = 16 }, 8),
         })
         {
             random.manual_seed(1);
@@ -96,7 +96,7 @@ internal static class InferenceBenchmark
             }
 
             var ids = ones(1, 1, dtype: int64);
-            double[] milliseconds = InTurn(tokens, [() => dense.call(ids), () => packed.call(ids)]);
+            double[] milliseconds = InTurn(turns, [() => dense.call(ids), () => packed.call(ids)]);
             table.Add(name, "float32", 1000 / milliseconds[0], 1.0, MiB(dense));
             table.Add(name, "4 bits", 1000 / milliseconds[1], milliseconds[0] / milliseconds[1], MiB(packed));
         }
@@ -128,26 +128,27 @@ internal static class InferenceBenchmark
         return PackedRunner.Of(grid)!;
     }
 
-    /// <summary>Medians. The works take turns, so that a busy machine slows all alike, each for some calls in a row, so that it finds the caches as its own calls left them.</summary>
-    private static double[] InTurn(int rounds, List<Func<Tensor>> work)
+    /// <summary>Medians. The works take turns, so that a busy machine slows all alike, each for some calls in a row, of which the first do not count: they find caches and clock as another work left them.</summary>
+    private static double[] InTurn(int turns, List<Func<Tensor>> work)
     {
-        const int CallsInARow = 8;
-        const int NotCounted = 3;
+        const int LeastCalls = 8;
+        var leastTime = TimeSpan.FromMilliseconds(20);
         var times = work.Select(_ => new List<double>()).ToList();
-        for (int round = 0; round * (CallsInARow - NotCounted) < rounds; round++)
+        for (int turn = 0; turn < turns; turn++)
         {
             for (int i = 0; i < work.Count; i++)
             {
-                for (int call = 0; call < CallsInARow; call++)
+                var calls = new List<double>();
+                var row = Stopwatch.StartNew();
+                while (calls.Count < LeastCalls || row.Elapsed < leastTime)
                 {
                     using var scope = NewDisposeScope();
                     var watch = Stopwatch.StartNew();
                     work[i]();
-                    if (call >= NotCounted)
-                    {
-                        times[i].Add(watch.Elapsed.TotalMilliseconds);
-                    }
+                    calls.Add(watch.Elapsed.TotalMilliseconds);
                 }
+
+                times[i].AddRange(calls.Skip(calls.Count * 3 / 8));
             }
         }
 
