@@ -9,7 +9,6 @@ namespace PipelineDsl.Runtime.Execution;
 internal static unsafe class IntegerKernel
 {
     private const int RowBlock = PackedMatrix.RowBlock;
-    private const int ChunkBytes = 64;
     private const int ChunkColumns = 128;
     private const int Lanes = 16;
     private const int Half = 8;
@@ -18,7 +17,6 @@ internal static unsafe class IntegerKernel
 
     /// <summary>Steps of 16 columns that a group of 64 has.</summary>
     private const int HalfSteps = 4;
-    private const int Ahead = 4096;
 
     /// <summary>The largest digit at the top, so that rounding never needs one more.</summary>
     private const int LargestTop = 127;
@@ -146,9 +144,9 @@ internal static unsafe class IntegerKernel
         var nibbles = Vector256.Create((byte)0x0F);
         var all = Vector256<short>.One;
         var sum = Vector256<float>.Zero;
-        for (int chunk = 0; chunk < chunks; chunk++, codes += RowBlock * ChunkBytes, x += TDigits.Count * ChunkColumns)
+        for (int chunk = 0; chunk < chunks; chunk++, codes += RowBlock * NibbleLevels.ChunkBytes, x += TDigits.Count * ChunkColumns)
         {
-            Sse.Prefetch0(codes + Ahead);
+            Sse.Prefetch0(codes + PackedMatrix.Ahead);
             float scale = units[chunk] * scales[groupChunks > 1 ? chunk / groupChunks : chunk];
             sum = Vector256.FusedMultiplyAdd(Numbers<TDigits>(Digits<TDigits>(codes, x, nibbles), all), Vector256.Create(scale), sum);
         }
@@ -164,9 +162,9 @@ internal static unsafe class IntegerKernel
         var nibbles = Vector256.Create((byte)0x0F);
         var (lower, upper) = (Vector256.Create(0x0000_0001).AsInt16(), Vector256.Create(0x0001_0000).AsInt16());
         var sum = Vector256<float>.Zero;
-        for (int chunk = 0; chunk < chunks; chunk++, codes += RowBlock * ChunkBytes, x += TDigits.Count * ChunkColumns, scales += 2)
+        for (int chunk = 0; chunk < chunks; chunk++, codes += RowBlock * NibbleLevels.ChunkBytes, x += TDigits.Count * ChunkColumns, scales += 2)
         {
-            Sse.Prefetch0(codes + Ahead);
+            Sse.Prefetch0(codes + PackedMatrix.Ahead);
             var digits = Digits<TDigits>(codes, x, nibbles);
             sum = Vector256.FusedMultiplyAdd(Numbers<TDigits>(digits, lower), Vector256.Create(units[chunk] * scales[0]), sum);
             sum = Vector256.FusedMultiplyAdd(Numbers<TDigits>(digits, upper), Vector256.Create(units[chunk] * scales[1]), sum);
@@ -180,7 +178,7 @@ internal static unsafe class IntegerKernel
     private static (Vector256<short> First, Vector256<short> Second, Vector256<short> Third) Digits<TDigits>(byte* codes, sbyte* x, Vector256<byte> mask)
         where TDigits : struct, IDigits
     {
-        var (a, b) = (Vector256.Load(codes), Vector256.Load(codes + (ChunkBytes / 2)));
+        var (a, b) = (Vector256.Load(codes), Vector256.Load(codes + (NibbleLevels.ChunkBytes / 2)));
         var (c, d) = (Vector256.ShiftRightLogical(a.AsUInt16(), CodeBits).AsByte() & mask, Vector256.ShiftRightLogical(b.AsUInt16(), CodeBits).AsByte() & mask);
         (a, b) = (a & mask, b & mask);
         return (Products(a, b, c, d, x), Products(a, b, c, d, x + ChunkColumns), TDigits.Count > 2 ? Products(a, b, c, d, x + (2 * ChunkColumns)) : default);

@@ -15,9 +15,6 @@ internal static unsafe class PackedKernel<TFormat>
     /// <summary>Tokens that are worked on at once.</summary>
     public const int TokenBlock = 4;
 
-    /// <summary>Bytes of codes from what is worked on to what is asked for.</summary>
-    private const int Ahead = 4096;
-
     private const int Lanes = 16;
     private const int ChunkSteps = 8;
 
@@ -143,7 +140,7 @@ internal static unsafe class PackedKernel<TFormat>
         Vector256<float> sum = default, p = default, q = default;
         for (int chunk = 0; chunk < chunks; chunk++)
         {
-            Sse.Prefetch0(codes + Ahead);
+            Sse.Prefetch0(codes + PackedMatrix.Ahead);
             var (v, u) = (TFormat.BeginHalf(codes, 0), TFormat.BeginHalf(codes, 1));
             group = groupChunks > 1 ? chunk / groupChunks : group;
             Step(codes, 0, ends, ref v, ref u, lower, upper, x, ref p, ref q, ref sum, scales, ref group);
@@ -398,7 +395,7 @@ internal static unsafe class PackedKernel<TFormat>
     {
         for (int line = 0; line < RowBlock * TFormat.ChunkBytes; line += PackedMatrix.CacheLine)
         {
-            Sse.Prefetch0(codes + Ahead + line);
+            Sse.Prefetch0(codes + PackedMatrix.Ahead + line);
         }
     }
 

@@ -11,6 +11,9 @@ internal readonly unsafe struct PackedMatrix
     /// <summary>Rows whose codes lie in one another.</summary>
     public const int RowBlock = 4;
 
+    /// <summary>Bytes of codes from what is worked on to what is asked for.</summary>
+    public const int Ahead = 4096;
+
     /// <summary>Bytes that memory gives at once.</summary>
     public const int CacheLine = 64;
 

@@ -209,12 +209,13 @@ internal sealed unsafe class PackedRunner : WeightRunner
         int digits = half ? TwoDigits.Count : ThreeDigits.Count;
         long sumsLength = matrix.Offsets is null ? 0 : Whole(matrix.Groups);
         long copyLength = asTheyCome ? 0 : PaddedColumns;
-        long outputStride = asTheyGo ? rows : Whole(PaddedRows);
+        long resultLength = asTheyGo ? 0 : Whole(PaddedRows);
+        long outputStride = asTheyGo ? rows : resultLength;
         long digitsLength = inDigits ? Whole(Chunks) + (digits * PaddedColumns / sizeof(float)) : 0;
-        float* sums = Work(tokens * (sumsLength + copyLength + (asTheyGo ? 0 : outputStride) + digitsLength));
+        float* sums = Work(tokens * (sumsLength + copyLength + resultLength + digitsLength));
         float* inputs = asTheyCome ? (float*)source : sums + (tokens * sumsLength);
         float* outputs = asTheyGo ? (float*)target : sums + (tokens * (sumsLength + copyLength));
-        float* units = sums + (tokens * (sumsLength + copyLength + (asTheyGo ? 0 : outputStride)));
+        float* units = sums + (tokens * (sumsLength + copyLength + resultLength));
         for (long token = 0; token < tokens; token++)
         {
             float* line = inputs + (token * PaddedColumns);
